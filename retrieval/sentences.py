@@ -1,0 +1,31 @@
+"""Cutting text into sentences, as ranges of the text itself."""
+
+import sentencex
+
+from retrieval.types import Span
+
+
+def sentence_spans(text: str, start: int = 0, stop: int | None = None) -> list[Span]:
+    """Return the sentences of `text[start:stop]`, in characters of `text`.
+
+    No range begins or ends in white space, and together they hold every other character.
+    """
+    stop = len(text) if stop is None else stop
+    spans: list[Span] = []
+    at = start
+    for piece in sentencex.segment("en", text[start:stop]):
+        spans.append((at, at + len(piece)))
+        at += len(piece)
+    if at != stop:
+        spans = [(start, stop)]
+    return [tight for span in spans if (tight := trim(text, span))[0] < tight[1]]
+
+
+def trim(text: str, span: Span) -> Span:
+    """Return the range without the white space at its ends."""
+    start, stop = span
+    while start < stop and text[start].isspace():
+        start += 1
+    while stop > start and text[stop - 1].isspace():
+        stop -= 1
+    return start, stop
