@@ -1,0 +1,255 @@
+"""The use case: a question in, a checked answer out."""
+
+import time
+import uuid
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from answer.conversation import Conversations
+from answer.errors import AnswerError
+from answer.evidence import select
+from answer.gate import check
+from answer.model import LanguageModel
+from answer.prompt import build_prompt
+from answer.types import (
+    Answer,
+    Citation,
+    Evidence,
+    ModelCard,
+    Sentence,
+    Status,
+    Timings,
+    Usage,
+    Withheld,
+)
+from retrieval import Embedder, Filters, Library
+from retrieval.sentences import sentence_spans
+
+EVIDENCE_KEPT = 8
+EVIDENCE_SHOWN = 4
+"""Sentences the model sees: with more, a small model mixes them up."""
+NEAREST = 3
+MAX_TOKENS = 96
+MAX_SENTENCES = 2
+QUOTED_WORDS = 60
+"""A quoted reply is not longer than a reader wants, but for a single long sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question. `top_k` is how many passages to draw from, if not the usual number.
+
+    Questions of one `conversation`, a name of the client's choosing, may lean on each other.
+    """
+
+    question: str
+    filters: Filters | None = None
+    top_k: int | None = None
+    conversation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The first event: the evidence that was found, best first, while the model writes."""
+
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence that passed the gate, with the citations that are new with it."""
+
+    sentence: Sentence
+    citations: tuple[Citation, ...]
+
+
+Event = Found | Said | Answer
+
+
+class Answerer:
+    """Answers questions from a library, with a model if there is one."""
+
+    def __init__(
+        self,
+        library: Library,
+        embedder: Embedder,
+        model: LanguageModel | None,
+        *,
+        passages: int,
+        threshold: float,
+    ) -> None:
+        self._library = library
+        self._embedder = embedder
+        self._model = model
+        self._passages = passages
+        self._threshold = threshold
+        self._conversations = Conversations()
+
+    def answer(self, ask: Ask) -> Answer:
+        """Answer one question, citing the words the answer rests on."""
+        for event in self.stream(ask):
+            if isinstance(event, Answer):
+                return event
+        raise RuntimeError("a stream of events ends with the answer")
+
+    def stream(self, ask: Ask) -> Iterator[Event]:
+        """Yield Found, each sentence as it passes the gate, and last the whole Answer.
+
+        A refusal is the Answer alone. Closing the iterator stops the model.
+        """
+        draft = _Draft(ask.question, time.perf_counter())
+        snapshot = self._library.snapshot()
+        draft.generation = snapshot.generation
+        if ask.conversation is not None:
+            draft.asked = self._conversations.follow(ask.conversation, ask.question)
+        hits = snapshot.search(draft.asked, limit=ask.top_k or self._passages, filters=ask.filters)
+        evidence = select(draft.asked, hits, snapshot, self._embedder, EVIDENCE_KEPT)
+        draft.probability = evidence[0].probability if evidence else 0.0
+        draft.found()
+        nearest = tuple(Citation.of(e, n) for n, e in enumerate(evidence[:NEAREST], start=1))
+        if draft.probability < self._threshold:
+            yield draft.not_found(nearest, empty=not len(snapshot))
+            return
+        yield Found(nearest)
+        yield from self._write(draft, evidence[:EVIDENCE_SHOWN])
+        if not draft.sentences:
+            yield from self._quote(draft, evidence)
+        yield draft.finish()
+
+    def _write(self, draft: "_Draft", evidence: Sequence[Evidence]) -> Iterator[Said]:
+        """Have the model write, and publish each sentence that passes the gate."""
+        if self._model is None:
+            draft.reason = "no model is set up"
+            return
+        try:
+            draft.model = self._model.card
+            with closing(_sentences(self._model, draft, evidence)) as sentences:
+                for written in sentences:
+                    verdict = check(written, evidence, draft.asked)
+                    if verdict.reason:
+                        draft.withheld.append(Withheld(verdict.text, verdict.reason))
+                        continue
+                    cited = evidence[verdict.evidence]
+                    yield draft.say(verdict.text, cited, verdict.support)
+                    if len(draft.sentences) == MAX_SENTENCES:
+                        return
+        except AnswerError as problem:
+            draft.reason = str(problem)
+
+    def _quote(self, draft: "_Draft", evidence: Sequence[Evidence]) -> Iterator[Said]:
+        """Publish the evidence itself: the best sentence, and more that answer if short."""
+        words = 0
+        for piece in evidence:
+            words += len(piece.text.split())
+            if draft.sentences and (words > QUOTED_WORDS or piece.probability < self._threshold):
+                break
+            yield draft.say(f"“{' '.join(piece.text.split())}”", piece, 1.0)
+        draft.quoted = True
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer while it is being made."""
+
+    question: str
+    began: float
+    asked: str = ""
+    generation: int = 0
+    probability: float = 0.0
+    quoted: bool = False
+    reason: str | None = None
+    sentences: list[Sentence] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    withheld: list[Withheld] = field(default_factory=list)
+    model: ModelCard | None = None
+    usage: Usage = field(default_factory=Usage)
+    retrieval_ms: int = 0
+    first_token_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        self.asked = self.question
+
+    def found(self) -> None:
+        """Note that the evidence is there."""
+        self.retrieval_ms = self._elapsed()
+
+    def first_token(self) -> None:
+        """Note that the model began to write."""
+        if self.first_token_ms is None:
+            self.first_token_ms = self._elapsed()
+
+    def say(self, text: str, evidence: Evidence, support: float) -> Said:
+        """Add a sentence that rests on a piece of evidence."""
+        known = {(c.document_id, c.start): c.number for c in self.citations}
+        number = known.get((evidence.hit.document.id, evidence.start))
+        new: tuple[Citation, ...] = ()
+        if number is None:
+            number = len(self.citations) + 1
+            new = (Citation.of(evidence, number),)
+            self.citations += new
+        sentence = Sentence(text, (number,), support)
+        self.sentences.append(sentence)
+        return Said(sentence, new)
+
+    def finish(self) -> Answer:
+        """Return the answer as it stands."""
+        if self.quoted and self.reason is None:
+            self.reason = "nothing the model wrote is borne out by the documents"
+        status = Status.QUOTED if self.quoted else Status.ANSWERED
+        return self._answer(status, self.reason if self.quoted else None)
+
+    def not_found(self, nearest: tuple[Citation, ...], *, empty: bool) -> Answer:
+        """Return the refusal, with what is nearest."""
+        reason = "there are no documents yet" if empty else "the documents do not say"
+        return self._answer(Status.NOT_FOUND, reason, nearest)
+
+    def _answer(
+        self, status: Status, reason: str | None, nearest: tuple[Citation, ...] = ()
+    ) -> Answer:
+        total = self._elapsed()
+        first = total if self.first_token_ms is None else self.first_token_ms
+        return Answer(
+            id=str(uuid.uuid4()),
+            question=self.question,
+            status=status,
+            text=" ".join(_marked(s) for s in self.sentences),
+            sentences=tuple(self.sentences),
+            citations=tuple(self.citations),
+            generation=self.generation,
+            timings=Timings(self.retrieval_ms, first, total),
+            probability=round(self.probability, 3),
+            reason=reason,
+            withheld=tuple(self.withheld),
+            nearest=nearest,
+            model=self.model,
+            usage=self.usage,
+        )
+
+    def _elapsed(self) -> int:
+        return round((time.perf_counter() - self.began) * 1000)
+
+
+def _sentences(
+    model: LanguageModel, draft: _Draft, evidence: Sequence[Evidence]
+) -> Generator[str, None, None]:
+    """Yield what the model writes, sentence by sentence, each when it is complete."""
+    messages = build_prompt(draft.asked, evidence)
+    text = ""
+    for piece in model.write(messages, max_tokens=MAX_TOKENS):
+        if isinstance(piece, Usage):
+            draft.usage = piece
+            continue
+        draft.first_token()
+        text += piece
+        *whole, last = [text[a:b] for a, b in sentence_spans(text)] or [""]
+        if whole:
+            yield from whole
+            text = last
+    # What the token limit cut off is not a sentence; a sentence ends, or the model did.
+    if text.strip() and draft.usage.completion_tokens < MAX_TOKENS:
+        yield text.strip()
+
+
+def _marked(sentence: Sentence) -> str:
+    return f"{sentence.text} {''.join(f'[{n}]' for n in sentence.citations)}"

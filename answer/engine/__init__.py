@@ -1,0 +1,5 @@
+"""The model in a process of its own."""
+
+from answer.engine.process import LlamaProcess
+
+__all__ = ["LlamaProcess"]

@@ -1,0 +1,28 @@
+"""What can go wrong while answering.
+
+AnswerError
+├── ModelUnavailable   the model cannot be found, or is not one we can run
+├── QuestionTooLong    the question and its evidence do not fit the context window
+├── ModelBusy          waited the whole queue time for the model
+└── ModelFailed        the model's process died, hung, or refused the prompt
+"""
+
+
+class AnswerError(Exception):
+    """The base of everything answering raises on purpose."""
+
+
+class ModelUnavailable(AnswerError):
+    """The model cannot be found, or is not one we can run: what is wrong, what to do."""
+
+
+class QuestionTooLong(AnswerError):
+    """The question and its evidence do not fit the model's context window."""
+
+
+class ModelBusy(AnswerError):
+    """Waited the whole queue time for the model."""
+
+
+class ModelFailed(AnswerError):
+    """The model's process died, hung, or refused the prompt."""

@@ -1,0 +1,134 @@
+"""What an answer is made of."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from retrieval import Hit
+
+
+class Status(StrEnum):
+    """How an answer came to be."""
+
+    ANSWERED = "answered"
+    QUOTED = "quoted"
+    NOT_FOUND = "not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A sentence of a document that may bear on the question.
+
+    `start` and `stop` count characters of the document's text. `probability` is how likely
+    the sentence is to answer the question, calibrated; see `answer/evidence.py`.
+    """
+
+    hit: Hit
+    start: int
+    stop: int
+    text: str
+    probability: float
+
+    @property
+    def place(self) -> str:
+        """The document's title and the headings the sentence stands under."""
+        return " › ".join((self.hit.document.title, *self.hit.passage.heading))
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quote and where it stands, character for character."""
+
+    number: int
+    document_id: str
+    title: str
+    path: str
+    sha256: str
+    page: int | None
+    heading: str | None
+    start: int
+    stop: int
+    quote: str
+
+    @classmethod
+    def of(cls, evidence: Evidence, number: int) -> "Citation":
+        """Return the citation of a piece of evidence under a number."""
+        document, heading = evidence.hit.document, evidence.hit.passage.heading
+        return cls(
+            number=number,
+            document_id=document.id,
+            title=document.title,
+            path=document.path,
+            sha256=document.sha256,
+            page=document.page_at(evidence.start),
+            heading=heading[-1] if heading else None,
+            start=evidence.start,
+            stop=evidence.stop,
+            quote=evidence.text,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of the answer, the numbers it cites, and how far they support it (0 to 1)."""
+
+    text: str
+    citations: tuple[int, ...]
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A sentence the model wrote that was not published, and why."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read, of those already in the cache, and written."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds since the question came in; `retrieval` is how long finding took."""
+
+    retrieval: int
+    first_token: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Which model wrote an answer."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the reader gets, and everything needed to check it.
+
+    `reason` says why an answer is quoted or not found; None when the model answered.
+    `probability` is how likely the best evidence is to hold the answer.
+    """
+
+    id: str
+    question: str
+    status: Status
+    text: str
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    generation: int
+    timings: Timings
+    probability: float
+    reason: str | None = None
+    withheld: tuple[Withheld, ...] = ()
+    nearest: tuple[Citation, ...] = ()
+    model: ModelCard | None = None
+    usage: Usage = field(default_factory=Usage)

@@ -1,0 +1,1 @@
+"""The sample-document builder: one module per output format over one block model."""

@@ -1,0 +1,127 @@
+"""The JSON interface, version 1, and the addresses that watch over it."""
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+
+from flask import Blueprint, Response, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from answer import Answer, Event, Found, Said
+from web import openapi
+from web.problems import describe
+from web.schema import (
+    AnswerReply,
+    AskRequest,
+    CitationReply,
+    DocumentReply,
+    DocumentsReply,
+    HitReply,
+    SearchReply,
+    SearchRequest,
+    SentenceReply,
+)
+from web.wiring import Services
+
+bp = Blueprint("api", __name__)
+
+
+def services() -> Services:
+    """Return what the application was created with."""
+    found: Services = current_app.extensions["footnote"]
+    return found
+
+
+@bp.post("/v1/answers")
+def create_answer() -> ResponseReturnValue:
+    """Answer one question from the library, citing the words it rests on."""
+    asked = AskRequest.parse(request.get_json())
+    if asked.stream:
+        events = services().answerer.stream(asked.ask())
+        first = next(events)  # what fails before anything is found is still a plain problem
+        return _stream(chain([first], events), events.close)  # type: ignore[attr-defined]
+    return jsonify(AnswerReply.of(services().answerer.answer(asked.ask())).model_dump())
+
+
+@bp.post("/v1/search")
+def search() -> ResponseReturnValue:
+    """Find the passages that bear most on a query."""
+    asked = SearchRequest.parse(request.get_json())
+    hits = services().library.search(
+        asked.query, limit=asked.limit, filters=asked.filters.filters()
+    )
+    return jsonify(SearchReply(hits=[HitReply.of(hit) for hit in hits]).model_dump())
+
+
+@bp.get("/v1/documents")
+def documents() -> ResponseReturnValue:
+    """List the documents answers come from."""
+    listed = [DocumentReply.of(d, current=True) for d in services().library.documents()]
+    return jsonify(DocumentsReply(documents=listed).model_dump())
+
+
+@bp.get("/v1/documents/<document_id>")
+def document(document_id: str) -> ResponseReturnValue:
+    """Describe one revision of a document, withdrawn or not."""
+    library = services().library
+    current = library.is_current(document_id)
+    return jsonify(DocumentReply.of(library.document(document_id), current=current).model_dump())
+
+
+@bp.get("/v1/documents/<document_id>/text")
+def document_text(document_id: str) -> ResponseReturnValue:
+    """Return the text that citations count characters of."""
+    return Response(services().library.text(document_id), mimetype="text/plain")
+
+
+@bp.get("/openapi.json")
+def description() -> ResponseReturnValue:
+    """Describe this interface to machines."""
+    return jsonify(openapi.describe())
+
+
+@bp.get("/healthz")
+def health() -> ResponseReturnValue:
+    """Say that the process is alive."""
+    return jsonify(status="ok")
+
+
+@bp.get("/readyz")
+def readiness() -> ResponseReturnValue:
+    """Say whether questions can be answered, and if not, what is missing."""
+    missing = services().missing()
+    return jsonify(ready=not missing, missing=missing), 503 if missing else 200
+
+
+def _stream(events: Iterator[Event], close: object) -> Response:
+    def lines() -> Iterator[str]:
+        try:
+            yield from map(_event, events)
+        except Exception as error:
+            status, title, detail = describe(error)
+            yield _sse("problem", {"title": title, "status": status, "detail": detail})
+        finally:
+            if callable(close):
+                close()
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(lines(), mimetype="text/event-stream", headers=headers)
+
+
+def _event(event: Event) -> str:
+    match event:
+        case Found(citations):
+            return _sse("evidence", {"citations": _citations(citations)})
+        case Said(sentence, citations):
+            data = {"sentence": SentenceReply.of(sentence).model_dump()}
+            return _sse("sentence", {**data, "citations": _citations(citations)})
+        case Answer():
+            return _sse("answer", AnswerReply.of(event).model_dump())
+
+
+def _citations(citations: tuple[object, ...]) -> list[dict[str, object]]:
+    return [CitationReply.of(c).model_dump() for c in citations]  # type: ignore[arg-type]
+
+
+def _sse(name: str, data: dict[str, object]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

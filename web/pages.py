@@ -1,0 +1,86 @@
+"""The pages people see."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from flask import Blueprint, Response, render_template, request, send_file
+from flask.typing import ResponseReturnValue
+
+from retrieval import Document
+from web.api import services
+from web.problems import InvalidRequest
+
+bp = Blueprint("pages", __name__)
+
+# Only what a browser shows without running it; everything else is handed over as a file.
+SHOWN_INLINE = frozenset({"application/pdf", "text/plain"})
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A page of a document, or all of one without pages; `start` is its first character."""
+
+    number: int | None
+    start: int
+    text: str
+
+
+@bp.get("/")
+def ask() -> ResponseReturnValue:
+    """Show the page to ask a question on."""
+    documents = services().library.documents()
+    return render_template("ask.html", documents=documents, question=request.args.get("q", ""))
+
+
+@bp.get("/documents")
+def documents() -> ResponseReturnValue:
+    """List the documents answers come from."""
+    return render_template("documents.html", documents=services().library.documents())
+
+
+@bp.get("/documents/<document_id>")
+def document(document_id: str) -> ResponseReturnValue:
+    """Show a document's text; the page's script marks the words after #cite-."""
+    library = services().library
+    found = library.document(document_id)
+    return render_template(
+        "document.html",
+        document=found,
+        current=library.is_current(document_id),
+        sections=_sections(found, library.text(document_id)),
+        page=_page(found),
+    )
+
+
+@bp.get("/documents/<document_id>/original")
+def original(document_id: str) -> ResponseReturnValue:
+    """Return the file as it was ingested."""
+    library = services().library
+    found = library.document(document_id)
+    inline = found.media_type in SHOWN_INLINE
+    answer: Response = send_file(
+        library.original(document_id).resolve(),
+        mimetype=found.media_type if inline else "application/octet-stream",
+        as_attachment=not inline,
+        download_name=found.path.rsplit("/", 1)[-1],
+    )
+    return answer
+
+
+def _page(document: Document) -> int | None:
+    asked = request.args.get("page")
+    if asked is None:
+        return None
+    if not asked.isdecimal() or not 1 <= int(asked) <= len(document.page_starts):
+        raise InvalidRequest(f"There is no page {asked} in this document.")
+    return int(asked)
+
+
+def _sections(document: Document, text: str) -> list[Section]:
+    if not document.page_starts:
+        return [Section(None, 0, text)]
+    edges = [*document.page_starts, len(text)]
+    return [
+        Section(number, start, text[start:stop])
+        for number, (start, stop) in enumerate(pairwise(edges), start=1)
+    ]

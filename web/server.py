@@ -1,0 +1,81 @@
+"""Running the service: waitress, JSON logs, and an end that leaves nothing behind."""
+
+import json
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+import waitress
+from pythonjsonlogger.json import JsonFormatter
+
+from web import create_app, wiring
+from web.settings import Settings, SettingsError
+
+log = logging.getLogger("footnote")
+
+
+def run(settings: Settings, *, as_json: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM; then stop taking requests and end the model's process.
+
+    The address is printed once the service can answer: as a line, or as one of JSON.
+    """
+    _log_json()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    services = wiring.build(settings)
+    try:
+        server = _bind(services)
+        wiring.warm_up(services)
+        _announce(services, int(server.effective_port), as_json=as_json)
+        server.run()
+    finally:
+        services.close()
+
+
+def _bind(services: wiring.Services) -> waitress.server.BaseWSGIServer:
+    settings = services.settings
+    try:
+        return waitress.create_server(
+            create_app(services),
+            host=settings.host,
+            port=settings.port,
+            threads=settings.request_threads,
+            ident="footnote",
+        )
+    except OSError as problem:
+        raise SettingsError(
+            f"Port {settings.port} of {settings.host} cannot be used: {problem.strerror}."
+            " Choose another with --port."
+        ) from problem
+
+
+def _announce(services: wiring.Services, port: int, *, as_json: bool) -> None:
+    host = services.settings.host
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if as_json:
+        click.echo(json.dumps({"url": url}))
+    else:
+        count = len(services.library.documents())
+        click.echo(f"Footnote answers from {count} documents at {url}  (Ctrl-C ends it)")
+    sys.stdout.flush()
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        log.warning("anyone who can reach this address can read the documents")
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
+def _log_json() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JsonFormatter(
+            "%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields={"asctime": "time"}
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for noisy in ("sentence_transformers", "httpx", "httpx2", "faiss"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

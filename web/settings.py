@@ -1,0 +1,92 @@
+"""What the operator can set: `FOOTNOTE_<NAME>` variables, or the same names in footnote.toml.
+
+A variable wins over the file. A name that is not known is refused, since a setting that is
+misspelt and ignored is worse than none.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+FILE = Path("footnote.toml")
+PREFIX = "FOOTNOTE_"
+# These belong to the set-up scripts, not to the program.
+SCRIPT_NAMES = frozenset({"PYTHON", "CHROMIUM", "CMAKE_ARGS"})
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has a value that cannot be: which, and what may stand there."""
+
+
+class Settings(BaseModel):
+    """Everything that can be set, with what holds if it is not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Field(Path("library"), description="The library's folder.")
+    model: str | None = Field(None, description="A GGUF file or hub id; none is the bundled one.")
+    embedder: str | None = Field(
+        None, description="A sentence-transformers folder or hub id; none is the bundled one."
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port; 0 takes a free one.")
+    hosts: list[str] = Field([], description="Names the service may be called by, besides its own.")
+    request_threads: int = Field(16, ge=2, le=256, description="Requests served at once.")
+    model_threads: int = Field(
+        default_factory=lambda: min(os.cpu_count() or 2, 8), ge=1, description="Model threads."
+    )
+    context_tokens: int = Field(4096, ge=512, description="The model's context window.")
+    queue_s: float = Field(20.0, gt=0, description="Longest wait for the model, in seconds.")
+    chunk_tokens: int = Field(160, ge=64, description="Longest passage, in the embedder's tokens.")
+    passages: int = Field(6, ge=1, le=50, description="Passages an answer is drawn from.")
+    threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Least probability of an answer; one half is right if a wrong answer costs"
+        " what a right one earns.",
+    )
+
+
+def load(environment: Mapping[str, str], file: Path = FILE, **given: Any) -> Settings:
+    """Return the settings: what is given, over the environment, over the file.
+
+    Raises SettingsError.
+    """
+    named = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in SCRIPT_NAMES
+    }
+    if isinstance(named.get("hosts"), str):
+        named["hosts"] = named["hosts"].split(",")  # type: ignore[assignment]
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**{**_read(file), **named, **chosen})
+    except ValidationError as problem:
+        raise SettingsError(_explain(problem)) from problem
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+        raise SettingsError(f"{file} cannot be read: {problem}") from problem
+
+
+def _explain(problem: ValidationError) -> str:
+    lines = []
+    for error in problem.errors():
+        name = str(error["loc"][0])
+        if error["type"] == "extra_forbidden":
+            known = ", ".join(Settings.model_fields)
+            lines.append(f"There is no setting “{name}” ({PREFIX}{name.upper()}). Known: {known}.")
+        else:
+            lines.append(f"The setting “{name}” ({PREFIX}{name.upper()}): {error['msg']}.")
+    return " ".join(lines)

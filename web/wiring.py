@@ -1,0 +1,107 @@
+"""Building the parts from the settings: the one place that knows them all."""
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from answer import Answerer, AnswerError
+from answer.model import LanguageModel, find_model
+from retrieval import Embedder, Library, SentenceTransformerEmbedder
+from web.settings import Settings
+
+if TYPE_CHECKING:
+    from answer.engine import LlamaProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What views and commands work with."""
+
+    settings: Settings
+    embedder: Embedder
+    library: Library
+    model: LanguageModel | None
+    answerer: Answerer
+
+    def close(self) -> None:
+        """End the model's process and let go of the library."""
+        if self.model:
+            self.model.close()
+        self.library.close()
+
+    def missing(self) -> list[str]:
+        """Return what keeps the service from answering with the model, in words."""
+        missing = []
+        if not self.library.documents():
+            missing.append("the library holds no documents: run `footnote ingest`")
+        if self.model is None or not self.model.ready:
+            missing.append("the model is not running")
+        return missing
+
+
+def stay_offline(settings: Settings) -> None:
+    """Let no library reach for a model hub, unless a hub id was asked for."""
+    if settings.model is None and settings.embedder is None:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # torch's idle threads sleep instead of spinning beside llama.cpp's.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def open_library(settings: Settings) -> tuple[Library, Embedder]:
+    """Open, or begin, the library and its embedder."""
+    stay_offline(settings)
+    embedder = SentenceTransformerEmbedder(settings.embedder)
+    return Library(settings.home, embedder), embedder
+
+
+def build(settings: Settings) -> Services:
+    """Build everything an answer needs, with the model started and ready.
+
+    Raises AnswerError or RetrievalError, which say what is missing.
+    """
+    stay_offline(settings)
+    model = start_model(settings)
+    try:
+        library, embedder = open_library(settings)
+        answerer = Answerer(
+            library, embedder, model, passages=settings.passages, threshold=settings.threshold
+        )
+        return Services(settings, embedder, library, model, answerer)
+    except BaseException:
+        model.close()
+        raise
+
+
+def start_model(settings: Settings) -> "LlamaProcess":
+    """Start the model's process and return when it is ready."""
+    from answer.engine import LlamaProcess
+    from answer.engine.process import EngineLimits
+
+    limits = EngineLimits(
+        context_tokens=settings.context_tokens,
+        threads=settings.model_threads,
+        queue_s=settings.queue_s,
+    )
+    model = LlamaProcess(find_model(settings.model), limits)
+    try:
+        model.start()
+    except AnswerError:
+        model.close()
+        raise
+    return model
+
+
+def warm_up(services: Services) -> threading.Thread:
+    """Load in the background what the first question would wait for."""
+
+    def warm() -> None:
+        services.embedder.embed(["warm up"])
+        if services.model:
+            _ = services.model.card
+
+    thread = threading.Thread(target=warm, daemon=True)
+    thread.start()
+    return thread
