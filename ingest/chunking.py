@@ -6,7 +6,7 @@ document hold all of its text but the white space between them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest.types import Block, Extract, Range
 from retrieval.sentences import sentence_spans, trim
@@ -18,16 +18,17 @@ Tokens = Callable[[Sequence[str]], list[list[Range]]]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A sentence, or a part of one: the least that is not cut further.
+    """A sentence, or a part of one, with the markup before it: the least that is not cut.
 
-    `leads` marks the first piece of a block. A heading's pieces cannot be quoted.
+    `begin` is where the piece before ended; `quote` is what can be quoted, None for a
+    heading. `leads` marks the first piece of a block.
     """
 
-    start: int
+    begin: int
     stop: int
+    quote: Range | None
     tokens: int
     leads: bool
-    heading: bool
 
 
 def cut(document: Document, extract: Extract, tokens: Tokens, chunk_tokens: int) -> list[Passage]:
@@ -36,10 +37,16 @@ def cut(document: Document, extract: Extract, tokens: Tokens, chunk_tokens: int)
     `chunk_tokens` counts the title and headings that are embedded with a passage.
     """
     passages: list[Passage] = []
-    for heading, blocks in _sections(extract.blocks):
+    at = 0
+    for path, blocks in _sections(extract.blocks):
+        heading = tuple(name for name in path if name != document.title)
         place = tokens([indexed_text(document.title, heading, "")])[0]
         room = max(32, chunk_tokens - len(place))
-        pieces = list(_pieces(extract.text, blocks, tokens, room))
+        spans = _spans(extract.text, blocks, at)
+        at = blocks[-1].stop
+        if blocks[-1] is extract.blocks[-1]:
+            spans.append(Piece(at, len(extract.text), None, 0, leads=True))
+        pieces = list(_pieces(extract.text, spans, tokens, room))
         for group in _packed(pieces, room):
             passages.append(_passage(document, extract.text, heading, group))
     return passages
@@ -57,70 +64,78 @@ def _sections(blocks: Sequence[Block]) -> Iterator[tuple[tuple[str, ...], list[B
             yield tuple(b.title for b in path), run
             run = []
         if block.level:
-            path = [b for b in path if b.level < block.level] + [block]
+            path = [*(b for b in path if b.level < block.level), block]
         run.append(block)
     if run:
         yield tuple(b.title for b in path), run
 
 
-def _pieces(text: str, blocks: Sequence[Block], tokens: Tokens, room: int) -> Iterator[Piece]:
-    spans = [
-        (span, block, place == 0)
-        for block in blocks
-        for place, span in enumerate(sentence_spans(text, block.start, block.stop))
-    ]
-    counted = tokens([text[start:stop] for (start, stop), _, _ in spans])
-    for ((start, stop), block, leads), found in zip(spans, counted, strict=True):
-        ranges = [(start, stop, len(found))]
-        if len(found) > room:
-            ranges = list(_split(text, (start, stop), found, room))
-        for number, (a, b, size) in enumerate(ranges):
-            yield Piece(a, b, size, leads and number == 0, bool(block.level))
+def _spans(text: str, blocks: Sequence[Block], at: int) -> list[Piece]:
+    """Return the sentences of blocks, each reaching back to the one before, not yet counted."""
+    spans = []
+    for block in blocks:
+        for number, (start, stop) in enumerate(sentence_spans(text, block.start, block.stop)):
+            quote = None if block.level else (start, stop)
+            spans.append(Piece(at, stop, quote, 0, leads=number == 0))
+            at = stop
+    return spans
+
+
+def _pieces(text: str, spans: Sequence[Piece], tokens: Tokens, room: int) -> Iterator[Piece]:
+    """Return pieces with their tokens counted, cut where one alone has no room."""
+    tight = [(trim(text, (span.begin, span.stop)), span) for span in spans]
+    counted = tokens([text[start:stop] for (start, stop), _ in tight])
+    for ((start, stop), span), found in zip(tight, counted, strict=True):
+        if len(found) <= room:
+            if start < stop:
+                yield replace(span, begin=start, stop=stop, tokens=len(found))
+            continue
+        for number, (a, b, size) in enumerate(_split(text, (start, stop), found, room)):
+            yield Piece(a, b, _shared(span.quote, (a, b)), size, span.leads and number == 0)
+
+
+def _shared(quote: Range | None, part: Range) -> Range | None:
+    """Return what of a quote lies in a part of its piece."""
+    if quote is None:
+        return None
+    start, stop = max(quote[0], part[0]), min(quote[1], part[1])
+    return (start, stop) if start < stop else None
 
 
 def _split(text: str, span: Range, found: list[Range], room: int) -> Iterator[tuple[int, int, int]]:
-    """Cut a sentence that is too long, at white space where there is any."""
+    """Cut a range that is too long, at white space where there is any: (start, stop, tokens)."""
     start, stop = span
-    begin = 0
-    while begin < len(found):
-        end = min(begin + room, len(found))
-        if end < len(found):
-            end = _at_space(text, start, found, begin, end)
-        a = start + found[begin][0] if begin else start
-        b = start + found[end][0] if end < len(found) else stop
+    first = 0
+    while first < len(found):
+        last = min(first + room, len(found))
+        if last < len(found):
+            last = _at_space(text, start, found, (first, last))
+        a = start + found[first][0] if first else start
+        b = start + found[last][0] if last < len(found) else stop
         a, b = trim(text, (a, b))
-        yield a, b, end - begin
-        begin = end
+        yield a, b, last - first
+        first = last
 
 
-def _at_space(text: str, start: int, found: list[Range], begin: int, end: int) -> int:
-    """Return the last token up to `end` that follows white space; `end` if none does."""
-    for number in range(end, begin + (end - begin) // 2, -1):
+def _at_space(text: str, start: int, found: list[Range], part: Range) -> int:
+    """Return the last token of a part that follows white space; the part's end if none does."""
+    first, last = part
+    for number in range(last, first + (last - first) // 2, -1):
         if text[start + found[number][0] - 1].isspace():
             return number
-    return end
+    return last
 
 
 def _packed(pieces: Sequence[Piece], room: int) -> Iterator[list[Piece]]:
-    """Gather pieces into passages, breaking between blocks rather than inside one.
-
-    Special tokens and the line breaks between blocks cost nothing in a WordPiece count; a
-    tokenizer that counts them loses at most a token a piece, so each is counted as one more.
-    """
+    """Gather pieces into passages, breaking between blocks rather than inside one."""
     group: list[Piece] = []
     for block in _by_block(pieces):
-        size = _size(block)
-        if group and _size(group) + size > room:
-            yield group
-            group = []
-        if size <= room:
-            group += block
-            continue
-        for piece in block:
-            if group and _size([*group, piece]) > room:
+        parts = [block] if _size(block) <= room else [[piece] for piece in block]
+        for part in parts:
+            if group and _size(group) + _size(part) > room:
                 yield group
                 group = []
-            group.append(piece)
+            group = [*group, *part]
     if group:
         yield group
 
@@ -143,7 +158,7 @@ def _size(pieces: Sequence[Piece]) -> int:
 def _passage(
     document: Document, text: str, heading: tuple[str, ...], group: Sequence[Piece]
 ) -> Passage:
-    start, stop = group[0].start, group[-1].stop
+    start, stop = group[0].begin, group[-1].stop
     return Passage(
         document_id=document.id,
         page=document.page_at(start),
@@ -151,5 +166,5 @@ def _passage(
         start=start,
         stop=stop,
         text=text[start:stop],
-        sentences=tuple((p.start, p.stop) for p in group if not p.heading),
+        sentences=tuple(piece.quote for piece in group if piece.quote),
     )

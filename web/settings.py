@@ -42,7 +42,7 @@ class Settings(BaseModel):
     context_tokens: int = Field(4096, ge=512, description="The model's context window.")
     queue_s: float = Field(20.0, gt=0, description="Longest wait for the model, in seconds.")
     chunk_tokens: int = Field(160, ge=64, description="Longest passage, in the embedder's tokens.")
-    passages: int = Field(6, ge=1, le=50, description="Passages an answer is drawn from.")
+    passages: int = Field(10, ge=1, le=50, description="Passages an answer is drawn from.")
     threshold: float = Field(
         0.5,
         ge=0,

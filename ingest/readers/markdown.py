@@ -1,5 +1,6 @@
 """Markdown. The extracted text is the source itself, so that a quote stands in the file."""
 
+import re
 from itertools import accumulate
 
 from markdown_it import MarkdownIt
@@ -12,6 +13,9 @@ PARSER = MarkdownIt("commonmark", {"maxNesting": 20}).enable("table")
 LEAVES = frozenset(
     {"heading_open", "paragraph_open", "tr_open", "fence", "code_block", "html_block"}
 )
+
+# What may stand before the words of a paragraph: quotation marks and list markers.
+MARKS = re.compile(r"\s*(?:(?:>|[-*+](?=\s)|\d{1,9}[.)](?=\s))\s*)*")
 
 
 def read(data: bytes) -> Extract:
@@ -30,7 +34,7 @@ def read(data: bytes) -> Extract:
 
 
 def _block(text: str, start: int, stop: int, token: Token, inside: Token | None) -> list[Block]:
-    start += len(text[start:stop]) - len(text[start:stop].lstrip())
+    start = MARKS.match(text, start, stop).end()  # type: ignore[union-attr]  # it always matches
     stop = start + len(text[start:stop].rstrip())
     if start >= stop:
         return []

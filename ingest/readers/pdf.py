@@ -81,17 +81,19 @@ def _lines(text: str) -> list[str]:
 
 def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
     """Leave out headers and footers: lines at an edge that most pages share but for digits."""
-    edges = [{_masked(line) for line in (*lines[:1], *lines[-1:])} for lines in pages]
-    counts = Counter(line for edge in edges for line in edge)
+    edges = [_edges(lines) for lines in pages]
+    counts = Counter(_masked(pages[n][i]) for n, edge in enumerate(edges) for i in edge)
     running = {line for line, n in counts.items() if n >= 3 and 2 * n > len(pages)}
     return [
-        [
-            line
-            for i, line in enumerate(lines)
-            if i not in (0, len(lines) - 1) or _masked(line) not in running
-        ]
-        for lines in pages
+        [line for i, line in enumerate(lines) if i not in edge or _masked(line) not in running]
+        for lines, edge in zip(pages, edges, strict=True)
     ]
+
+
+def _edges(lines: list[str]) -> set[int]:
+    """Return where the first and the last line with anything on it stand."""
+    filled = [i for i, line in enumerate(lines) if line]
+    return {*filled[:1], *filled[-1:]}
 
 
 def _masked(line: str) -> str:

@@ -8,7 +8,7 @@ from charset_normalizer import from_bytes
 from ingest.errors import Unreadable
 from ingest.types import Block, Extract, clean
 
-PARAGRAPH = re.compile(r"\S(?:.*?\S)?(?=[ \t]*(?:\n[ \t]*\n|\Z))", re.DOTALL)
+PARAGRAPH = re.compile(r"\S(?:.*?\S)?(?=[ \t]*\n[ \t]*\n|\s*\Z)", re.DOTALL)
 UNDERLINED = re.compile(r"([^\n]{1,120})\n([=\-~^])\2{2,}[ \t]*(?:\n|\Z)")
 ITEM = re.compile(r"^[ \t]*(?:[-*•–]|\d{1,3}[.)]|\([a-z0-9]{1,3}\))[ \t]+", re.MULTILINE)
 LEVELS = {"=": 1, "-": 2, "~": 3, "^": 4}

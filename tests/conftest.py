@@ -1,0 +1,118 @@
+"""Real parts, made once: the models, the library of the sample documents, a running service."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from answer.engine import LlamaProcess
+from answer.model import find_model
+from ingest import Job, Report, Sandbox
+from retrieval import Library, SentenceTransformerEmbedder
+from web.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+CORPUS = ROOT / "corpus"
+
+
+@pytest.fixture(scope="session")
+def embedder() -> SentenceTransformerEmbedder:
+    """The bundled embedder."""
+    return SentenceTransformerEmbedder()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A child that reads files."""
+    with Sandbox() as child:
+        yield child
+
+
+class Shelf:
+    """A library that documents can be put into."""
+
+    def __init__(self, home: Path, embedder: SentenceTransformerEmbedder, sandbox: Sandbox) -> None:
+        self.home = home
+        self.library = Library(home, embedder)
+        self._job = Job(self.library, embedder, sandbox, chunk_tokens=Settings().chunk_tokens)
+
+    def ingest(self, *paths: Path) -> Report:
+        return self._job.run(paths, lambda *_: None)
+
+
+@pytest.fixture
+def shelf(
+    tmp_path: Path, embedder: SentenceTransformerEmbedder, sandbox: Sandbox
+) -> Iterator[Shelf]:
+    """An empty library: a real SQLite file and real FAISS segments."""
+    shelf = Shelf(tmp_path / "library", embedder, sandbox)
+    yield shelf
+    shelf.library.close()
+
+
+@pytest.fixture(scope="session")
+def sample_shelf(
+    tmp_path_factory: pytest.TempPathFactory,
+    embedder: SentenceTransformerEmbedder,
+    sandbox: Sandbox,
+) -> Iterator[Shelf]:
+    """The sample documents, ingested. Tests must not change it."""
+    shelf = Shelf(tmp_path_factory.mktemp("sample") / "library", embedder, sandbox)
+    report = shelf.ingest(CORPUS)
+    assert report.complete, report.files
+    yield shelf
+    shelf.library.close()
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[LlamaProcess]:
+    """The bundled model in its process."""
+    process = LlamaProcess(find_model(None))
+    process.start()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def server_url(sample_shelf: Shelf) -> Iterator[str]:
+    """A real `footnote serve` over the sample documents, on a free port."""
+    with running_server(sample_shelf.home) as url:
+        yield url
+
+
+class running_server:  # noqa: N801 - reads as a verb in a with statement
+    """A `footnote serve` process and its address; stopped, and its end checked, on exit."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self._home = home
+        self._settings = {f"FOOTNOTE_{name.upper()}": value for name, value in settings.items()}
+
+    def __enter__(self) -> str:
+        self.log = self._home.parent / "server.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "web.cli", "serve", "--port", "0", "--json"]
+                + ["--home", str(self._home)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=ROOT,
+                env={**os.environ, **self._settings},
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()
+        return str(json.loads(line)["url"])
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process.stdout is not None
+        self.process.terminate()
+        self.process.wait(timeout=20)
+        self.process.stdout.close()
