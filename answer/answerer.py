@@ -246,8 +246,7 @@ def _sentences(
         if whole:
             yield from whole
             text = last
-    # What the token limit cut off is not a sentence; a sentence ends, or the model did.
-    if text.strip() and draft.usage.completion_tokens < MAX_TOKENS:
+    if text.strip() and not draft.usage.cut_short:
         yield text.strip()
 
 

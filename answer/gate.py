@@ -2,7 +2,7 @@
 
 A sentence passes when one piece of evidence that the model was shown supports it: nearly all
 of its words stand there, every number and name does, it denies nothing the evidence affirms
-or the other way round, and it says more than the question did.
+or the other way round, it keeps the conditions, and it says more than the question did.
 """
 
 import re
@@ -16,10 +16,19 @@ from retrieval.words import content_words, stem, words
 MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
 NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "none", "without", "cannot", "nt"})
 
+# A condition shows in its first words. "Who" after a comma only adds; without one it limits.
+CONDITION = re.compile(
+    r"(?:\b(?:if|unless|except|provided|only|until)|(?<![,;] )\b(?:who|whose|where))"
+    r"(?:\s+[\w’'-]+){1,5}",
+    re.IGNORECASE,
+)
+
 COVERED = 0.8
 """The share of a sentence's words that must stand in the cited words or the question."""
 SUPPORTED = 0.5
 """The share that must stand in the cited words themselves."""
+KEPT = 0.5
+"""The share of a condition's words that must stand in the sentence or the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
         _unsupported_value(text, source)
         or _flipped(text, evidence.text, question)
         or _unsaid(said, there, asked, support)
+        or _unconditional(evidence.text, {*said, *asked})
     )
     return Verdict(text, index, round(support, 3), reason)
 
@@ -94,6 +104,15 @@ def _unsaid(said: list[str], there: set[str], asked: set[str], support: float) -
         return "it says no more than the question"
     if support < SUPPORTED or _share(said, there | asked) < COVERED:
         return "the cited words do not say it"
+    return None
+
+
+def _unconditional(quote: str, kept: set[str]) -> str | None:
+    """Tell a sentence that leaves out a condition of the words it cites."""
+    for match in CONDITION.finditer(quote):
+        telling = [stem(word) for word in content_words(match[0])]
+        if _share(telling, kept) < KEPT:
+            return f"it leaves out a condition: “{' '.join(match[0].split())}”"
     return None
 
 

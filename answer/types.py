@@ -86,11 +86,15 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read, of those already in the cache, and written."""
+    """Tokens read, of those already in the cache, and written.
+
+    `cut_short` is whether the writing ended at its limit, perhaps inside a sentence.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,10 @@ class running_server:  # noqa: N801 - reads as a verb in a with statement
         self.log = self._home.parent / "server.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "web.cli", "serve", "--port", "0", "--json"]
-                + ["--home", str(self._home)],
+                [
+                    *(sys.executable, "-m", "web.cli", "serve", "--port", "0", "--json"),
+                    *("--home", str(self._home)),
+                ],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

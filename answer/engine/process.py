@@ -243,5 +243,7 @@ def _piece(reply: dict[str, Any]) -> Piece:
         raise (QuestionTooLong if reply["error"] == "too_long" else ModelFailed)(reply["detail"])
     if "usage" in reply:
         usage = reply["usage"]
-        return Usage(usage["prompt"], usage["cached"], usage["completion"])
+        return Usage(
+            usage["prompt"], usage["cached"], usage["completion"], cut_short=usage["cut_short"]
+        )
     return str(reply["piece"])

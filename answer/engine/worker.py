@@ -76,7 +76,7 @@ class Writer:
             }
             return
         cached = self._shared(tokens)
-        written = 0
+        finish = None
         chunks: Any = self._llama.create_completion(
             tokens,
             max_tokens=request["max_tokens"],
@@ -87,10 +87,12 @@ class Writer:
         for chunk in chunks:
             if cancelled.is_set():
                 break
-            written += 1
+            finish = chunk["choices"][0]["finish_reason"]
             yield {"piece": chunk["choices"][0]["text"]}
-        usage = {"prompt": len(tokens), "cached": cached, "completion": written}
-        yield {"usage": usage}
+        # The last token was sampled but not read; a chunk may hold several.
+        written = self._llama.n_tokens - len(tokens) + 1
+        usage = {"prompt": len(tokens), "cached": cached, "completion": max(0, written)}
+        yield {"usage": {**usage, "cut_short": finish == "length"}}
 
     def _shared(self, tokens: Sequence[int]) -> int:
         """Return how many leading tokens are in the cache from the prompt before."""

@@ -1,0 +1,105 @@
+"""The gate: what the cited words do not say is not published."""
+
+import pytest
+
+from answer.gate import Verdict, check
+from answer.types import Evidence
+from answer.values import names_in, numbers_in
+from retrieval import Document, Hit, Passage
+
+
+def evidence(text: str, title: str = "Leave policy") -> Evidence:
+    document = Document("d", "/d", "d.md", title, "", "text/markdown", 1, 1, (), "", "")
+    passage = Passage("d", None, ("Annual leave",), 0, len(text), text)
+    hit = Hit(passage, document, score=1.0, similarity=1.0, lexical_rank=1)
+    return Evidence(hit, 0, len(text), text, probability=0.9)
+
+
+def judge(written: str, *quotes: str, question: str = "What does the policy say?") -> Verdict:
+    return check(written, [evidence(quote) for quote in quotes], question)
+
+
+def test_a_sentence_the_evidence_says_passes() -> None:
+    verdict = judge("Officers get 28 days.", "Full-time officers get 28 days of annual leave.")
+
+    assert verdict.reason is None
+    assert verdict.support == 1.0
+
+
+def test_a_sentence_rests_on_the_evidence_that_supports_it_best() -> None:
+    verdict = judge("Dogs cost £12.", "Cats are free.", "The yearly fee for dogs: dogs cost £12.")
+
+    assert (verdict.reason, verdict.evidence) == (None, 1)
+
+
+def test_a_marker_says_which_evidence_is_meant_and_is_not_shown() -> None:
+    verdict = judge("Dogs cost £12 [1].", "Cats are free.", "Dogs cost £12.")
+
+    assert verdict.text == "Dogs cost £12."
+    assert verdict.evidence == 0
+    assert verdict.reason == "the number 12 is not in the cited words"
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("Officers get 30 days of annual leave.", "the number 30"),
+        ("Officers get 28% of annual leave.", "the number 28%"),
+        ("Officers get annual leave from Merrow Vale.", "the name Merrow Vale"),
+        ("Officers do not get 28 days of annual leave.", "denies"),
+        ("The moon is made of old cheese and dust.", "do not say it"),
+        ("What does the policy say?", "no more than the question"),
+    ],
+)
+def test_what_the_evidence_does_not_say_is_withheld(written: str, reason: str) -> None:
+    verdict = judge(written, "Full-time officers get 28 days of annual leave.")
+
+    assert verdict.reason is not None
+    assert reason in verdict.reason
+
+
+def test_a_condition_may_not_be_dropped() -> None:
+    quote = "A part-time officer who works three days a week gets 16.8 days of annual leave."
+
+    dropped = judge("A part-time officer gets 16.8 days of annual leave.", quote)
+    kept = judge("An officer who works three days a week gets 16.8 days of annual leave.", quote)
+
+    assert dropped.reason == "it leaves out a condition: “who works three days a week”"
+    assert kept.reason is None
+
+
+def test_a_clause_after_a_comma_only_adds_and_may_be_dropped() -> None:
+    quote = "Gutenberg, who was a goldsmith, built the press in Mainz."
+
+    assert judge("Gutenberg built the press in Mainz.", quote).reason is None
+
+
+def test_no_may_open_an_answer_to_a_yes_or_no_question() -> None:
+    quote = "Inference does not train the model: the weights stay as they are."
+
+    verdict = judge(
+        "No, inference does not train the model.", quote, question="Does inference train a model?"
+    )
+
+    assert verdict.reason in (None, "it says no more than the question")
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        ("1,200", "1200", True),
+        ("three days", "3 days", True),
+        ("15 per cent", "15%", True),
+        ("15%", "15", False),
+        ("16.80", "16.8", True),
+        ("Form 12-B", "Form 12-C", True),
+        ("2026", "2025", False),
+        ("1.5", "15", False),
+    ],
+)
+def test_numbers_are_compared_by_value(a: str, b: str, same: bool) -> None:
+    assert (numbers_in(a) == numbers_in(b)) is same
+
+
+def test_names_are_capitalised_words_but_for_the_first_of_a_sentence() -> None:
+    assert names_in("Officers of Merrow Vale met. They chose Anna.") == ["Merrow Vale", "Anna"]

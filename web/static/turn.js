@@ -1,0 +1,195 @@
+// One question and its answer on the page. What comes from documents or the model is only ever
+// put in as text, never as markup.
+
+import { attach } from "./card.js";
+import { asText, place, sentence, squeeze } from "./words.js";
+
+const LABELS = {
+  answered: "Answered from the documents",
+  quoted: "Quoted word for word",
+  not_found: "Not in the documents",
+};
+
+let turns = 0;
+
+export class Turn {
+  #root;
+  #number = ++turns;
+  #shown = 0;
+  #answer = null;
+
+  constructor(question, { stop, again }) {
+    const template = document.querySelector("#turn").content;
+    this.#root = template.cloneNode(true).querySelector(".turn");
+    this.#find(".question").textContent = question;
+    this.#find(".stop").addEventListener("click", stop);
+    this.#find(".again").addEventListener("click", again);
+    this.#find(".copy").addEventListener("click", () => this.#copy());
+  }
+
+  get element() {
+    return this.#root;
+  }
+
+  /** Bring the question to the top and put the focus on it, so that Tab reaches its answer. */
+  focus() {
+    this.#find(".question").focus({ preventScroll: true });
+    this.#root.scrollIntoView();
+  }
+
+  search() {
+    this.#state("working", "Searching the documents…");
+  }
+
+  evidence({ citations }) {
+    const passages = citations.length === 1 ? "1 passage" : `${citations.length} passages`;
+    this.#state("working", `Reading ${passages}…`);
+  }
+
+  sentence({ sentence, citations }) {
+    this.#cite("Sources", citations);
+    this.#say(sentence);
+  }
+
+  finish(answer) {
+    this.#answer = answer;
+    this.#state(answer.status, LABELS[answer.status], this.#why(answer));
+    this.#root.toggleAttribute("data-nearest", answer.nearest.length > 0);
+    const known = this.#find(".sources ol").children.length;
+    this.#cite("Sources", answer.citations.slice(known));
+    this.#cite("Closest passages, not an answer", answer.nearest);
+    answer.sentences.slice(this.#shown).forEach((one) => this.#say(one));
+    this.#withhold(answer.withheld);
+    this.#find(".smallprint").textContent = smallPrint(answer);
+    this.#find("footer").hidden = false;
+  }
+
+  stop() {
+    const why = this.#shown ? "What is shown was checked; more may have followed." : "";
+    this.#state("stopped", "Stopped", why);
+  }
+
+  fail(problem) {
+    this.#state("failed", problem.title, sentence(problem.message || "Nothing more is known"));
+  }
+
+  #find(selector) {
+    return this.#root.querySelector(selector);
+  }
+
+  #state(state, label, why = "") {
+    this.#root.dataset.state = state;
+    this.#find(".label").textContent = label;
+    this.#find(".why").textContent = why;
+  }
+
+  #why({ reason, status }) {
+    if (!reason) return "";
+    return status === "quoted" ? `No AI wording: ${reason}.`.replace("..", ".") : sentence(reason);
+  }
+
+  #say({ text, citations }) {
+    const words = document.createElement("span");
+    words.className = "sentence";
+    words.textContent = text;
+    const notes = document.createElement("sup");
+    notes.append(...citations.map((number) => this.#note(number)));
+    words.append(notes);
+    this.#find(".answer").append(words, " ");
+    this.#shown += 1;
+  }
+
+  #note(number) {
+    const link = document.createElement("a");
+    const { citation, quote } = this.#sources.get(number);
+    link.className = "note";
+    link.href = citation.url;
+    link.textContent = number;
+    link.setAttribute("aria-label", `Footnote ${number}`);
+    link.setAttribute("aria-describedby", quote.id);
+    attach(link, citation);
+    return link;
+  }
+
+  #sources = new Map();
+
+  #cite(heading, citations) {
+    if (!citations.length) return;
+    this.#find(".sources").hidden = false;
+    this.#find(".sources h3").textContent = heading;
+    this.#find(".sources ol").append(...citations.map((citation) => this.#source(citation)));
+  }
+
+  #source(citation) {
+    const item = document.querySelector("#source").content.cloneNode(true).firstElementChild;
+    const quote = item.querySelector("blockquote");
+    quote.id = `quote-${this.#number}-${citation.number}`;
+    quote.textContent = squeeze(citation.quote);
+    item.querySelector(".place").textContent = place(citation);
+    item.querySelector("a").href = citation.url;
+    item.querySelector("a span").textContent = `, ${place(citation)}`;
+    this.#sources.set(citation.number, { citation, quote });
+    return item;
+  }
+
+  #withhold(withheld) {
+    if (!withheld.length) return;
+    const count = withheld.length;
+    const summary = count === 1 ? "1 sentence was withheld" : `${count} sentences were withheld`;
+    this.#find(".withheld summary").textContent = summary;
+    this.#find(".withheld ul").append(...withheld.map(refused));
+    this.#find(".withheld").hidden = false;
+  }
+
+  async #copy() {
+    const text = asText(this.#answer, LABELS[this.#answer.status]);
+    const button = this.#find(".copy");
+    const label = button.textContent;
+    button.textContent = (await copied(text)) ? "Copied" : "Copying is not allowed here";
+    button.disabled = true;
+    setTimeout(() => Object.assign(button, { textContent: label, disabled: false }), 2000);
+  }
+}
+
+function refused({ text, reason }) {
+  const item = document.createElement("li");
+  const words = document.createElement("s");
+  const why = document.createElement("span");
+  words.textContent = text;
+  why.textContent = sentence(reason);
+  item.append(words, " ", why);
+  return item;
+}
+
+function smallPrint({ status, model, timings_ms, generation }) {
+  const author = {
+    answered: `Written by ${model?.name}, an AI model, and checked against the sources`,
+    quoted: "Quoted, no AI wording",
+    not_found: "No AI wording",
+  }[status];
+  const parts = [author];
+  if (status === "quoted" && model) parts.push(`AI model ${model.name}`);
+  const seconds = (timings_ms.total / 1000).toFixed(1);
+  return [...parts, `${seconds} seconds`, `library generation ${generation}`].join(" · ");
+}
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copiedTheOldWay(text);
+  }
+}
+
+// On a plain-HTTP address other than localhost, browsers offer no navigator.clipboard.
+function copiedTheOldWay(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "visually-hidden";
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
+}

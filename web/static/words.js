@@ -1,0 +1,34 @@
+// How citations and reasons are put in words.
+
+/** Text on one line: what was set in lines in the document reads as running text. */
+export function squeeze(text) {
+  return text.replace(/\s+/g, " ").trim();
+}
+
+/** Where a quote stands: title, page and heading. */
+export function place({ title, page, heading }) {
+  const parts = [title];
+  if (page) parts.push(`page ${page}`);
+  if (heading && heading !== title) parts.push(squeeze(heading));
+  return parts.join(" · ");
+}
+
+/** A reason as a sentence. */
+export function sentence(reason) {
+  const text = reason.charAt(0).toUpperCase() + reason.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** A whole answer as plain text that keeps its footnotes. */
+export function asText(answer, label) {
+  const body = answer.sentences.map((s) => s.text + s.citations.map((n) => `[${n}]`).join(""));
+  const cited = answer.citations.length ? answer.citations : answer.nearest;
+  const sources = cited.map(
+    (c) =>
+      `[${c.number}] “${squeeze(c.quote)}”\n    ${place(c)} (${c.path})\n` +
+      `    ${new URL(c.url, location.href)}`,
+  );
+  const heading = answer.nearest.length ? ["Closest passages, not an answer:"] : [];
+  const said = body.length ? body.join(" ") : sentence(answer.reason);
+  return [answer.question, `${label}:\n${said}`, ...heading, ...sources].join("\n\n");
+}
