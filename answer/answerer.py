@@ -242,10 +242,9 @@ def _sentences(
             continue
         draft.first_token()
         text += piece
-        *whole, last = [text[a:b] for a, b in sentence_spans(text)] or [""]
-        if whole:
-            yield from whole
-            text = last
+        *whole, (last, _) = sentence_spans(text) or [(0, 0)]
+        yield from (text[start:stop] for start, stop in whole)
+        text = text[last:]
     if text.strip() and not draft.usage.cut_short:
         yield text.strip()
 

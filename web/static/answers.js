@@ -32,7 +32,7 @@ async function reach(question, conversation, signal) {
     if (signal.aborted) throw error;
     throw new Problem(
       "Footnote cannot be reached",
-      "It may have been stopped, or the network is down. Your question is kept.",
+      "It may have been stopped, or the network is down.",
     );
   }
 }

@@ -9,27 +9,22 @@ const form = document.querySelector("#composer");
 const field = document.querySelector("#question");
 const list = document.querySelector("#thread");
 
-let thread = []; // the finished answers that the next question follows
-let working = null; // the AbortController of the question being answered
-// Follow-ups lean on the last question asked under this name: true only while `thread` ends
-// with the answer to it, so after going back the next question gets a name of its own.
-let conversation = { id: crypto.randomUUID?.() ?? String(Math.random()), last: undefined };
+let thread = []; // the finished answers, which the next question follows
+let working = null; // stops the question being answered
+// The server remembers the last question asked under a conversation's id, so it is used only
+// while `thread` ends with `last`; after going back, the next question gets one of its own.
+let conversation = begin();
 
 async function answer(question) {
   working?.abort();
   const control = (working = new AbortController());
   const before = thread;
-  const turn = new Turn(question, {
-    stop: () => control.abort(),
-    again: () => retry(turn, question),
-  });
+  const turn = add(question, control);
   turn.search();
-  list.append(turn.element);
-  settle(question);
   turn.focus();
   try {
-    for await (const { name, data } of ask(question, conversationAfter(before), control.signal)) {
-      if (control.signal.aborted) break;
+    for await (const { name, data } of ask(question, idAfter(before), control.signal)) {
+      control.signal.throwIfAborted();
       if (name === "evidence") turn.evidence(data);
       if (name === "sentence") turn.sentence(data);
       if (name === "answer") finish(turn, before, data);
@@ -42,9 +37,94 @@ async function answer(question) {
   }
 }
 
+function add(question, control) {
+  const turn = new Turn(question, {
+    stop: () => {
+      control.abort();
+      field.focus();
+    },
+    again: () => {
+      turn.element.remove();
+      answer(question);
+    },
+  });
+  list.append(turn.element);
+  settle(question);
+  return turn;
+}
+
 function finish(turn, before, data) {
   thread = [...before, data];
   conversation.last = data.id;
   history.replaceState({ thread, conversation }, "");
   turn.finish(data);
 }
+
+/** Show what an entry of the browser's history holds, and ask what it has no answer to. */
+function restore(state, { anew = false } = {}) {
+  working?.abort();
+  hideCard();
+  thread = state?.thread ?? [];
+  if (anew && !state?.pending) thread = thread.slice(0, -1);
+  list.replaceChildren();
+  for (const answered of thread) add(answered.question).finish(answered);
+  const asked = new URL(location).searchParams.get("q")?.trim();
+  if (asked && (anew || state?.pending || !thread.length)) answer(asked);
+  else settle(thread.at(-1)?.question);
+}
+
+function settle(question) {
+  document.body.classList.toggle("asked", Boolean(question));
+  document.title = question ? `${question} · Footnote` : "Footnote";
+  field.placeholder = question ? "Ask another question" : "Ask a question";
+  grow();
+}
+
+function begin(last) {
+  // Not crypto.randomUUID: browsers withhold it on plain HTTP other than localhost.
+  const parts = crypto.getRandomValues(new Uint32Array(4));
+  return { id: Array.from(parts, (part) => part.toString(36)).join("-"), last };
+}
+
+function idAfter(before) {
+  const last = before.at(-1)?.id;
+  if (conversation.last !== last) conversation = begin(last);
+  return conversation.id;
+}
+
+function grow() {
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const question = field.value.trim();
+  if (!question) return field.focus();
+  history.pushState({ thread, pending: true }, "", `?${new URLSearchParams({ q: question })}`);
+  field.value = "";
+  answer(question);
+});
+
+field.addEventListener("input", grow);
+field.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  form.requestSubmit();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select")) return;
+  event.preventDefault();
+  field.focus();
+});
+
+addEventListener("popstate", (event) => {
+  // Following a link within the page has no state, and is no reason to ask again.
+  if (event.state || !location.hash) restore(event.state);
+});
+
+const [visit] = performance.getEntriesByType("navigation");
+if (history.state?.conversation) conversation = history.state.conversation;
+restore(history.state, { anew: visit?.type === "reload" });

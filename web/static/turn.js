@@ -17,6 +17,7 @@ export class Turn {
   #number = ++turns;
   #shown = 0;
   #answer = null;
+  #sources = new Map(); // by number: the citation, and the element with its quote
 
   constructor(question, { stop, again }) {
     const template = document.querySelector("#turn").content;
@@ -53,7 +54,7 @@ export class Turn {
 
   finish(answer) {
     this.#answer = answer;
-    this.#state(answer.status, LABELS[answer.status], this.#why(answer));
+    this.#state(answer.status, LABELS[answer.status], why(answer));
     this.#root.toggleAttribute("data-nearest", answer.nearest.length > 0);
     const known = this.#find(".sources ol").children.length;
     this.#cite("Sources", answer.citations.slice(known));
@@ -83,11 +84,6 @@ export class Turn {
     this.#find(".why").textContent = why;
   }
 
-  #why({ reason, status }) {
-    if (!reason) return "";
-    return status === "quoted" ? `No AI wording: ${reason}.`.replace("..", ".") : sentence(reason);
-  }
-
   #say({ text, citations }) {
     const words = document.createElement("span");
     words.className = "sentence";
@@ -110,8 +106,6 @@ export class Turn {
     attach(link, citation);
     return link;
   }
-
-  #sources = new Map();
 
   #cite(heading, citations) {
     if (!citations.length) return;
@@ -161,6 +155,11 @@ function refused({ text, reason }) {
   return item;
 }
 
+function why({ status, reason }) {
+  if (status === "answered") return "AI wording, each sentence checked against the words it cites.";
+  return sentence(status === "quoted" ? `no AI wording: ${reason}` : reason);
+}
+
 function smallPrint({ status, model, timings_ms, generation }) {
   const author = {
     answered: `Written by ${model?.name}, an AI model, and checked against the sources`,
@@ -168,7 +167,7 @@ function smallPrint({ status, model, timings_ms, generation }) {
     not_found: "No AI wording",
   }[status];
   const parts = [author];
-  if (status === "quoted" && model) parts.push(`AI model ${model.name}`);
+  if (status === "quoted" && model) parts.push(`model ${model.name}`);
   const seconds = (timings_ms.total / 1000).toFixed(1);
   return [...parts, `${seconds} seconds`, `library generation ${generation}`].join(" · ");
 }

@@ -1,0 +1,36 @@
+"""Every error a request can raise has a problem."""
+
+import pytest
+
+from answer import errors as answering
+from retrieval import errors as retrieving
+from web.problems import PROBLEMS, InvalidRequest, describe
+
+# The base classes are never raised themselves.
+BASES = {answering.AnswerError, retrieving.RetrievalError}
+ERRORS = [
+    error
+    for module in (answering, retrieving)
+    for error in vars(module).values()
+    if isinstance(error, type) and issubclass(error, Exception) and error not in BASES
+]
+
+
+@pytest.mark.parametrize("error", [*ERRORS, InvalidRequest], ids=lambda e: e.__name__)
+def test_every_error_has_a_problem(error: type[Exception]) -> None:
+    assert error in PROBLEMS
+
+
+@pytest.mark.parametrize("module", [answering, retrieving], ids=lambda m: m.__name__)
+def test_the_tree_in_the_docstring_names_every_error(module: object) -> None:
+    assert module.__doc__ is not None
+    for error in ERRORS:
+        if error.__module__ == getattr(module, "__name__", ""):
+            assert error.__name__ in module.__doc__
+
+
+def test_an_error_nobody_foresaw_gives_nothing_away() -> None:
+    status, _, detail = describe(ZeroDivisionError("secret"))
+
+    assert status == 500
+    assert "secret" not in detail
