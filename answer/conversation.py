@@ -7,21 +7,26 @@ from collections import OrderedDict
 from retrieval.words import STOP_WORDS, words
 
 REMEMBERED = 1000
-LEANS = re.compile(
-    r"^\s*(?:and|or|but|so|then|also|what about|how about|what if)\b"
-    r"|\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|that|those|these|this one)\b",
+CONTINUES = re.compile(
+    r"^\s*(?:and|or|but|so|then|also|what about|how about|what if)\b", re.IGNORECASE
+)
+POINTS_BACK = re.compile(
+    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|that|those|these|this one)\b",
     re.IGNORECASE,
 )
+STANDS_ALONE = 4
+"""With so many telling words a question says itself what its pronouns mean."""
 
 
 def in_context(question: str, before: str | None) -> str:
     """Return what to look for: the question, led by the one before if it leans on that.
 
-    It leans if it opens like a continuation, has a pronoun, or has at most one word that
-    carries meaning.
+    It leans if it opens like a continuation, has at most one word that carries meaning, or
+    has a pronoun and few such words.
     """
-    telling = [word for word in words(question) if word not in STOP_WORDS]
-    if before is None or not (LEANS.search(question) or len(telling) <= 1):
+    telling = len([word for word in words(question) if word not in STOP_WORDS])
+    points_back = POINTS_BACK.search(question) and telling < STANDS_ALONE
+    if before is None or not (CONTINUES.search(question) or telling <= 1 or points_back):
         return question
     return f"{before} {question}"
 

@@ -57,6 +57,8 @@ DIGIT_OR_SPELT = re.compile(
     r"|daily|weekly|monthly|annual(?:ly)?|year(?:ly)?)\b",
     re.IGNORECASE,
 )
+WEIGHED = 24
+"""Sentences a question is compared with closely."""
 OUT_OF_FORCE = re.compile(
     r"superseded|obsolete|withdrawn|repealed|no longer in force|out of date|previous|former"
     r"|\bold\b",
@@ -103,7 +105,7 @@ def select(
 
     The first one's `probability` is that it holds the answer; the others' are no greater.
     """
-    candidates = sentences_of(hits)
+    candidates = sentences_of(question, hits, snapshot)
     if not candidates:
         return []
     rows = features(question, candidates, snapshot, embedder)
@@ -124,45 +126,60 @@ def select(
     return _without_repeats(found)
 
 
-def sentences_of(hits: Sequence[Hit]) -> list[Candidate]:
-    """Return every sentence of the passages found."""
-    return [
+def sentences_of(question: str, hits: Sequence[Hit], snapshot: Snapshot) -> list[Candidate]:
+    """Return the sentences of the passages found that are worth a closer look, at most WEIGHED.
+
+    Embedding a sentence takes milliseconds, looking at its words microseconds: those go on
+    whose passage is near to the question and which hold most of its words.
+    """
+    candidates = [
         Candidate(hit, rank, span)
         for rank, hit in enumerate(hits, start=1)
         for span in hit.passage.sentences
     ]
+    weights = snapshot.weights(_asked(question))
+    promise = [c.hit.similarity + _covered(weights, _stems(c.text)) for c in candidates]
+    best = np.argsort(-np.array(promise), kind="stable")[:WEIGHED]
+    return [candidates[i] for i in sorted(best)]
 
 
 def features(
     question: str, candidates: Sequence[Candidate], snapshot: Snapshot, embedder: Embedder
 ) -> Matrix:
     """Return one row of FEATURES per candidate: shape (candidates, features)."""
-    asked = list(dict.fromkeys(stem(word) for word in content_words(question)))
+    asked = _asked(question)
     weights = snapshot.weights(asked)
-    vectors = embedder.embed([question, *(c.text for c in candidates)])
+    texts = (f"{c.hit.document.title}: {c.text}" for c in candidates)
+    vectors = embedder.embed([question, *texts])
     similarity = vectors[1:] @ vectors[0]
-    rows = []
-    for candidate, cosine in zip(candidates, similarity, strict=True):
-        passage = candidate.hit.passage
-        place = f"{candidate.hit.document.title} {' '.join(passage.heading)}"
-        here = _stems(candidate.text)
-        around = _stems(place)
-        wide = around | _stems(passage.text)
-        rows.append(
-            [
-                float(cosine),
-                candidate.hit.similarity,
-                _covered(weights, here),
-                _covered(weights, here | around),
-                _covered(weights, wide),
-                _missing(weights, wide),
-                1 / candidate.rank,
-                1 / candidate.hit.lexical_rank if candidate.hit.lexical_rank else 0.0,
-                *_answer_type(question, candidate.text),
-                float(np.log1p(len(here - set(asked)))),
-            ]
-        )
-    return np.array(rows, np.float64)
+    return np.array(
+        [
+            _row(question, candidate, float(cosine), weights)
+            for candidate, cosine in zip(candidates, similarity, strict=True)
+        ],
+        np.float64,
+    )
+
+
+def _row(
+    question: str, candidate: Candidate, cosine: float, weights: dict[str, float]
+) -> list[float]:
+    hit = candidate.hit
+    here = _stems(candidate.text)
+    around = _stems(" ".join((hit.document.title, *hit.passage.heading)))
+    wide = around | _stems(hit.passage.text)
+    return [
+        cosine,
+        hit.similarity,
+        _covered(weights, here),
+        _covered(weights, here | around),
+        _covered(weights, wide),
+        _missing(weights, wide),
+        1 / candidate.rank,
+        1 / hit.lexical_rank if hit.lexical_rank else 0.0,
+        *_answer_type(question, candidate.text),
+        float(np.log1p(len(here - set(weights)))),
+    ]
 
 
 def decision_features(
@@ -206,6 +223,10 @@ def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
         seen.setdefault(tuple(words(evidence.text)), evidence)
     kept = list(seen.values())
     return [replace(e, probability=min(e.probability, kept[0].probability)) for e in kept]
+
+
+def _asked(question: str) -> list[str]:
+    return list(dict.fromkeys(stem(word) for word in content_words(question)))
 
 
 def _stems(text: str) -> set[str]:

@@ -1,8 +1,10 @@
 """The gate: what the model wrote is published only if the cited words say it.
 
-A sentence passes when one piece of evidence that the model was shown supports it: nearly all
-of its words stand there, every number and name does, it denies nothing the evidence affirms
-or the other way round, it keeps the conditions, and it says more than the question did.
+A sentence passes when one piece of evidence that the model was shown supports it: what it says
+beyond the question stands in the quoted words, what it takes from the question stands there or
+in the title and headings, every number belongs to the same words, every name is there, it
+denies nothing the evidence affirms or the other way round, it keeps the conditions, and it says
+more than the question did.
 """
 
 import re
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from answer.types import Evidence
-from answer.values import names_in, numbers_in
+from answer.values import names_in, neighbours
 from retrieval.words import content_words, stem, words
 
 MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
@@ -23,10 +25,11 @@ CONDITION = re.compile(
     re.IGNORECASE,
 )
 
-COVERED = 0.8
-"""The share of a sentence's words that must stand in the cited words or the question."""
-SUPPORTED = 0.5
-"""The share that must stand in the cited words themselves."""
+LABEL = re.compile(r"^(?:answer|a)\s*[:.]\s*", re.IGNORECASE)
+ECHO = re.compile(r"^(?:question|q)\s*:", re.IGNORECASE)
+
+COVERED = 0.9
+"""The share of what a sentence adds to the question that must stand in the quoted words."""
 KEPT = 0.5
 """The share of a condition's words that must stand in the sentence or the question."""
 
@@ -51,7 +54,7 @@ def check(written: str, evidence: Sequence[Evidence], question: str) -> Verdict:
     A marker that names no evidence counts as none. Of several pieces the one that supports
     the sentence best is taken.
     """
-    text = " ".join(MARKER.sub("", written).split())
+    text = LABEL.sub("", " ".join(MARKER.sub("", written).split()))
     cited = [n - 1 for n in _markers(written) if 1 <= n <= len(evidence)]
     verdicts = [_judge(text, evidence[i], i, question) for i in cited or range(len(evidence))]
     return min(verdicts, key=lambda v: (v.reason is not None, -v.support, v.evidence))
@@ -63,25 +66,36 @@ def _markers(text: str) -> list[int]:
 
 def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
     said = [stem(word) for word in content_words(text)]
-    source = f"{evidence.place}\n{evidence.text}"
-    there = {stem(word) for word in words(source)}
     asked = {stem(word) for word in words(question)}
-    support = _share(said, there)
+    quoted = {stem(word) for word in words(evidence.text)}
     reason = (
-        _unsupported_value(text, source)
+        _empty(text, said, asked)
+        or _unsupported_value(text, evidence)
         or _flipped(text, evidence.text, question)
-        or _unsaid(said, there, asked, support)
+        or _unsaid(said, asked, quoted, {stem(word) for word in words(evidence.place)})
         or _unconditional(evidence.text, {*said, *asked})
     )
-    return Verdict(text, index, round(support, 3), reason)
+    return Verdict(text, index, round(_share(said, quoted), 3), reason)
 
 
-def _unsupported_value(text: str, source: str) -> str | None:
-    for number in numbers_in(text) - numbers_in(source):
-        return f"the number {number} is not in the cited words"
-    there = set(words(source))
+def _empty(text: str, said: list[str], asked: set[str]) -> str | None:
+    if ECHO.match(text) or not set(said) - asked or not any(c.isalpha() for c in text):
+        return "it says no more than the question"
+    return None
+
+
+def _unsupported_value(text: str, evidence: Evidence) -> str | None:
+    there = neighbours(evidence.text)
+    for number, near in neighbours(text).items():
+        if number not in there:
+            return f"the number {number} is not in the cited words"
+        if near.after and not near.after & there[number].after:
+            return f"the number {number} belongs to something else in the cited words"
+        if not near.after and near.before and not near.before & there[number].before:
+            return f"the number {number} belongs to something else in the cited words"
+    known = {*words(evidence.place), *words(evidence.text)}
     for name in names_in(text):
-        if not set(words(name)) <= there:
+        if not set(words(name)) <= known:
             return f"the name {name} is not in the cited words"
     return None
 
@@ -99,10 +113,10 @@ def _denies(text: str) -> bool:
     return bool(NEGATIONS & set(words(re.sub(r"n['’]t\b", " not", text))))
 
 
-def _unsaid(said: list[str], there: set[str], asked: set[str], support: float) -> str | None:
-    if not set(said) - asked:
-        return "it says no more than the question"
-    if support < SUPPORTED or _share(said, there | asked) < COVERED:
+def _unsaid(said: list[str], asked: set[str], quoted: set[str], place: set[str]) -> str | None:
+    added = [word for word in said if word not in asked]
+    taken = [word for word in said if word in asked]
+    if _share(added, quoted) < COVERED or not set(taken) <= quoted | place:
         return "the cited words do not say it"
     return None
 

@@ -1,8 +1,12 @@
 """Numbers and names in a text, in a form that can be compared."""
 
 import re
+from collections import defaultdict
+from dataclasses import dataclass, field
 
-NUMBER = re.compile(r"(?<![\w.])\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?(?:\s?%|\s?per ?cent\b)?")
+from retrieval.words import STOP_WORDS, stem, words
+
+NUMBER = r"(?<![\w.])\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?(?:\s?%|\s?per ?cent\b)?"
 NAME = re.compile(r"\b[A-Z][\w’'-]*(?:\s+[A-Z][\w’'-]*)*")
 SPELT = {
     word: str(value)
@@ -11,16 +15,39 @@ SPELT = {
         fifteen sixteen seventeen eighteen nineteen twenty""".split()
     )
 }
-SPELT_WORD = re.compile(rf"\b(?:{'|'.join(SPELT)})\b", re.IGNORECASE)
+VALUE = re.compile(rf"{NUMBER}|\b(?:{'|'.join(SPELT)})\b", re.IGNORECASE)
+BEFORE = re.compile(r"([^\W_]+)\s+[£$€]?$")
+AFTER = re.compile(r"\s*-?\s*([^\W_]+)")
+
+
+@dataclass(slots=True)
+class Neighbours:
+    """The stems of the words just before and just after a number, wherever it stands.
+
+    A word that carries no meaning ("in", "is") is no neighbour.
+    """
+
+    before: set[str] = field(default_factory=set)
+    after: set[str] = field(default_factory=set)
+
+
+def neighbours(text: str) -> dict[str, Neighbours]:
+    """Return the numbers of a text, each with its neighbours.
+
+    "1,200" is 1200, "15 per cent" 15%, "three" 3; 15 and 15% are two values.
+    """
+    found: dict[str, Neighbours] = defaultdict(Neighbours)
+    for match in VALUE.finditer(text):
+        near = found[_canonical(match[0])]
+        # A neighbour stands in the same clause, with nothing but spaces between.
+        near.before |= _telling(BEFORE.search(text[: match.start()]))
+        near.after |= _telling(AFTER.match(text[match.end() :]))
+    return dict(found)
 
 
 def numbers_in(text: str) -> set[str]:
-    """Return the numbers of a text: "1,200" as 1200, "15 per cent" as 15%, "three" as 3.
-
-    A number is not its percentage: 15 and 15% are two values.
-    """
-    found = {_canonical(match[0]) for match in NUMBER.finditer(text)}
-    return found | {SPELT[match[0].lower()] for match in SPELT_WORD.finditer(text)}
+    """Return the numbers of a text, in the form that `neighbours` gives them."""
+    return set(neighbours(text))
 
 
 def names_in(text: str) -> list[str]:
@@ -36,7 +63,15 @@ def names_in(text: str) -> list[str]:
     return names
 
 
+def _telling(match: re.Match[str] | None) -> set[str]:
+    if match is None:
+        return set()
+    return {stem(word) for word in words(match[1]) if word not in STOP_WORDS}
+
+
 def _canonical(number: str) -> str:
+    if (low := number.lower()) in SPELT:
+        return SPELT[low]
     percent = "%" in number or "cent" in number
     digits = re.sub(r"[^\d.]", "", number)
     if "." in digits:

@@ -20,6 +20,7 @@ import gzip
 import hashlib
 import json
 import random
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -68,7 +69,7 @@ def main() -> None:
     """Fit, write the weights, and print how they do."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("train", type=Path)
-    parser.add_argument("--questions", type=int, default=3000)
+    parser.add_argument("--questions", type=int, default=2000)
     args = parser.parse_args()
     rows = list(_rows(args.train))
     held_out = set(json.loads((args.train / "split.json").read_text())["evidence_dev"])
@@ -138,9 +139,10 @@ def _ask(rows: Sequence[Row], chosen: dict[str, str]) -> Iterator[tuple[Row, Ask
         job = Job(library, embedder, sandbox, chunk_tokens=settings.chunk_tokens)
         job.run([Path(name, "documents")], lambda *_: None)
         snapshot = library.snapshot()
-        for row in asked:
+        for number, row in enumerate(asked):
+            print(f"\rasked {number}/{len(asked)}", end="", file=sys.stderr)
             hits = snapshot.search(row["question"], limit=settings.passages)
-            if candidates := sentences_of(hits):
+            if candidates := sentences_of(row["question"], hits, snapshot):
                 matrix = features(row["question"], candidates, snapshot, embedder)
                 right = np.array([_is_right(row, c.text, chosen[row["id"]]) for c in candidates])
                 yield row, Asked(chosen[row["id"]], matrix, right, candidates)

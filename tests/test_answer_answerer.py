@@ -192,6 +192,8 @@ def test_a_follow_up_is_asked_with_the_question_before() -> None:
     assert in_context("And for part-timers?", "How much leave?").startswith("How much leave?")
     assert in_context("What is a GGUF file?", "How much leave?") == "What is a GGUF file?"
     assert in_context("And then?", None) == "And then?"
+    alone = "What does it cost to hire the main hall?"
+    assert in_context(alone, "How much leave?") == alone
 
 
 def test_conversations_are_kept_apart_and_the_oldest_forgotten() -> None:

@@ -58,6 +58,33 @@ def test_what_the_evidence_does_not_say_is_withheld(written: str, reason: str) -
     assert reason in verdict.reason
 
 
+def test_a_number_must_belong_to_the_same_words() -> None:
+    verdict = judge(
+        "A full-time officer gets 31 days of annual leave.",
+        "The leave year of a full-time officer runs from 1 April to 31 March.",
+        question="How many days of annual leave does a full-time officer get?",
+    )
+
+    assert verdict.reason == "the number 31 belongs to something else in the cited words"
+
+
+def test_a_row_about_something_else_does_not_answer() -> None:
+    verdict = judge(
+        "The bicycle rate is 24p.", "Motorcycle 24p", question="What is the bicycle rate?"
+    )
+
+    assert verdict.reason == "the cited words do not say it"
+
+
+def test_an_echo_or_a_list_number_is_no_answer() -> None:
+    quote = "1. Retrieval stops the model from guessing."
+
+    echo = judge("Question: Does retrieval stop the model?", quote, question="Does retrieval help?")
+    number = judge("1.", quote)
+
+    assert echo.reason == number.reason == "it says no more than the question"
+
+
 def test_a_condition_may_not_be_dropped() -> None:
     quote = "A part-time officer who works three days a week gets 16.8 days of annual leave."
 

@@ -219,6 +219,14 @@ def test_a_question_that_is_not_json_is_refused(server_url: str) -> None:
     assert problem["status"] == 415
 
 
+def test_whoever_opens_a_page_is_told_on_a_page(server_url: str) -> None:
+    status, headers, page = call(f"{server_url}/documents/none", Accept="text/html,*/*;q=0.8")
+
+    assert status == 404
+    assert headers["Content-Type"].startswith("text/html")
+    assert "There is no document none" in page
+
+
 def test_a_strange_host_name_is_refused(server_url: str) -> None:
     status, _, _ = call(f"{server_url}/v1/documents", Host="evil.example")
 

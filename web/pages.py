@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from flask import Blueprint, Response, render_template, request, send_file
+from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from retrieval import Document
@@ -65,6 +65,12 @@ def original(document_id: str) -> ResponseReturnValue:
         download_name=found.path.rsplit("/", 1)[-1],
     )
     return answer
+
+
+@bp.get("/favicon.ico")
+def favicon() -> ResponseReturnValue:
+    """Answer browsers that show a file of ours, which names no icon, and look for one here."""
+    return redirect(url_for("static", filename="favicon.svg"))
 
 
 def _page(document: Document) -> int | None:

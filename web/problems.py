@@ -4,7 +4,7 @@ import json
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, request
+from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from answer.errors import ModelBusy, ModelFailed, ModelUnavailable, QuestionTooLong
@@ -46,7 +46,9 @@ def register(app: Flask) -> None:
 
 
 def problem(status: int, title: str, detail: str) -> Response:
-    """Return a problem as a response."""
+    """Return a problem as a response: a page for whoever opened a page, else JSON."""
+    if request.blueprint == "pages" or request.accept_mimetypes.best == "text/html":
+        return Response(render_template("problem.html", title=title, detail=detail), status)
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return Response(
         json.dumps(body, ensure_ascii=False) + "\n", status, mimetype="application/problem+json"

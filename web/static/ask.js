@@ -125,6 +125,7 @@ addEventListener("popstate", (event) => {
   if (event.state || !location.hash) restore(event.state);
 });
 
+// Reloading, or going to the same address once more, asks again; coming back does not.
 const [visit] = performance.getEntriesByType("navigation");
 if (history.state?.conversation) conversation = history.state.conversation;
-restore(history.state, { anew: visit?.type === "reload" });
+restore(history.state, { anew: visit?.type !== "back_forward" });

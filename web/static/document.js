@@ -15,7 +15,7 @@ function open() {
   marks = start < stop ? mark(start, stop) : [];
   if (!marks.length) return tell("The address names no words of this document: none are marked.");
   const page = marks[0].closest(".page").id.replace("page-", "");
-  tell(`${text.dataset.title}${page && `, page ${page}`}`);
+  tell(`${page && `Page ${page}, `}${text.dataset.title}`);
   if (page) linkOriginal(page);
   show();
 }
