@@ -29,6 +29,8 @@ from retrieval.sentences import sentence_spans
 EVIDENCE_KEPT = 8
 EVIDENCE_SHOWN = 4
 """Sentences the model sees: with more, a small model mixes them up."""
+WORTH_SHOWING = 0.1
+"""Least probability of evidence beside the best: one chance in ten of being what was asked."""
 NEAREST = 3
 MAX_TOKENS = 96
 MAX_SENTENCES = 2
@@ -112,6 +114,7 @@ class Answerer:
             yield draft.not_found(nearest, empty=not len(snapshot))
             return
         yield Found(nearest)
+        evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
         yield from self._write(draft, evidence[:EVIDENCE_SHOWN])
         if not draft.sentences:
             yield from self._quote(draft, evidence)
@@ -127,10 +130,13 @@ class Answerer:
             with closing(_sentences(self._model, draft, evidence)) as sentences:
                 for written in sentences:
                     verdict = check(written, evidence, draft.asked)
-                    if verdict.reason:
-                        draft.withheld.append(Withheld(verdict.text, verdict.reason))
-                        continue
                     cited = evidence[verdict.evidence]
+                    reason = verdict.reason
+                    if cited.probability < self._threshold:
+                        reason = reason or "it rests on words that may not answer the question"
+                    if reason:
+                        draft.withheld.append(Withheld(verdict.text, reason))
+                        continue
                     yield draft.say(verdict.text, cited, verdict.support)
                     if len(draft.sentences) == MAX_SENTENCES:
                         return
@@ -138,11 +144,11 @@ class Answerer:
             draft.reason = str(problem)
 
     def _quote(self, draft: "_Draft", evidence: Sequence[Evidence]) -> Iterator[Said]:
-        """Publish the evidence itself: the best sentence, and more that answer if short."""
+        """Publish the evidence itself: the best sentence, and more as long as it stays short."""
         words = 0
         for piece in evidence:
             words += len(piece.text.split())
-            if draft.sentences and (words > QUOTED_WORDS or piece.probability < self._threshold):
+            if draft.sentences and words > QUOTED_WORDS:
                 break
             yield draft.say(f"“{' '.join(piece.text.split())}”", piece, 1.0)
         draft.quoted = True
