@@ -28,13 +28,10 @@ WEIGHTS = Path(__file__).with_name("evidence_weights.json")
 
 FEATURES = (
     "similarity",  # cosine of question and sentence
-    "passage_similarity",  # cosine of question and passage
     "coverage",  # share of the question's words in the sentence, by their weight
     "place_coverage",  # the same, in the sentence, the title and the headings
     "passage_coverage",  # the same, in the passage, the title and the headings
     "rare_word_missing",  # share of the weight that the heaviest absent word has
-    "reciprocal_rank",  # 1 / the passage's rank
-    "lexical_rank",  # 1 / its rank by words alone, 0 if words did not find it
     "asks_number_has_number",
     "asks_number_lacks_number",
     "news",  # log of the number of words that are not the question's
@@ -70,10 +67,9 @@ SUPERSEDED_COST = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence of a passage that was found; `rank` is the passage's, from 1."""
+    """A sentence of a passage that was found."""
 
     hit: Hit
-    rank: int
     span: Span
 
     @property
@@ -132,11 +128,7 @@ def sentences_of(question: str, hits: Sequence[Hit], snapshot: Snapshot) -> list
     Embedding a sentence takes milliseconds, looking at its words microseconds: those go on
     whose passage is near to the question and which hold most of its words.
     """
-    candidates = [
-        Candidate(hit, rank, span)
-        for rank, hit in enumerate(hits, start=1)
-        for span in hit.passage.sentences
-    ]
+    candidates = [Candidate(hit, span) for hit in hits for span in hit.passage.sentences]
     weights = snapshot.weights(_asked(question))
     promise = [c.hit.similarity + _covered(weights, _stems(c.text)) for c in candidates]
     best = np.argsort(-np.array(promise), kind="stable")[:WEIGHED]
@@ -170,13 +162,10 @@ def _row(
     wide = around | _stems(hit.passage.text)
     return [
         cosine,
-        hit.similarity,
         _covered(weights, here),
         _covered(weights, here | around),
         _covered(weights, wide),
         _missing(weights, wide),
-        1 / candidate.rank,
-        1 / hit.lexical_rank if hit.lexical_rank else 0.0,
         *_answer_type(question, candidate.text),
         float(np.log1p(len(here - set(weights)))),
     ]

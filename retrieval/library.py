@@ -178,7 +178,6 @@ class Snapshot:
         lexical = self._store.lexical(words, chosen, self.generation, CANDIDATES)
         fused = reciprocal_rank([[i for i, _ in dense], lexical])
         best = list(fused)[:limit]
-        ranks = {passage: rank for rank, passage in enumerate(lexical, start=1)}
         similarity = dict(dense) | self._similarities(best, dict(dense), vector)
         passages = self._store.passages(best)
         return [
@@ -187,7 +186,6 @@ class Snapshot:
                 document=self._documents[passages[i].document_id],
                 score=fused[i],
                 similarity=similarity[i],
-                lexical_rank=ranks.get(i),
             )
             for i in best
         ]

@@ -100,15 +100,13 @@ class Hit:
     """A passage that a search found.
 
     `score` is the fused rank score, comparable within one search only. `similarity` is the
-    cosine between the question and the passage. `lexical_rank` counts from 1, or is None
-    when the words of the question did not find the passage.
+    cosine between the question and the passage.
     """
 
     passage: Passage
     document: Document
     score: float
     similarity: float
-    lexical_rank: int | None
 
 
 def _within(path: str, folder: str) -> bool:

@@ -11,7 +11,7 @@ from retrieval import Document, Hit, Passage
 def evidence(text: str, title: str = "Leave policy") -> Evidence:
     document = Document("d", "/d", "d.md", title, "", "text/markdown", 1, 1, (), "", "")
     passage = Passage("d", None, ("Annual leave",), 0, len(text), text)
-    hit = Hit(passage, document, score=1.0, similarity=1.0, lexical_rank=1)
+    hit = Hit(passage, document, score=1.0, similarity=1.0)
     return Evidence(hit, 0, len(text), text, probability=0.9)
 
 
