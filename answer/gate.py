@@ -26,10 +26,15 @@ CONDITION = re.compile(
 )
 
 LABEL = re.compile(r"^(?:answer|a)\s*[:.]\s*", re.IGNORECASE)
+# "Yes" and "no" are the model's own; the words that follow speak for themselves.
+YES_OR_NO = re.compile(r"^(?:yes|no)[,.:;]\s*(\w)", re.IGNORECASE)
 ECHO = re.compile(r"^(?:question|q)\s*:", re.IGNORECASE)
 
-COVERED = 0.9
-"""The share of what a sentence adds to the question that must stand in the quoted words."""
+# Too common to tell what a text is about, and yet they turn what it says around.
+DIRECTIONS = frozenset(
+    """above after all any before below both down each more most only other over under until up
+    same""".split()
+)
 KEPT = 0.5
 """The share of a condition's words that must stand in the sentence or the question."""
 
@@ -55,9 +60,14 @@ def check(written: str, evidence: Sequence[Evidence], question: str) -> Verdict:
     the sentence best is taken.
     """
     text = LABEL.sub("", " ".join(MARKER.sub("", written).split()))
+    text = YES_OR_NO.sub(_capital, text)
     cited = [n - 1 for n in _markers(written) if 1 <= n <= len(evidence)]
     verdicts = [_judge(text, evidence[i], i, question) for i in cited or range(len(evidence))]
     return min(verdicts, key=lambda v: (v.reason is not None, -v.support, v.evidence))
+
+
+def _capital(match: re.Match[str]) -> str:
+    return match[1].upper()
 
 
 def _markers(text: str) -> list[int]:
@@ -71,7 +81,8 @@ def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
     reason = (
         _empty(text, said, asked)
         or _unsupported_value(text, evidence)
-        or _flipped(text, evidence.text, question)
+        or _flipped(text, evidence.text)
+        or _turned(text, evidence.text)
         or _unsaid(said, asked, quoted, {stem(word) for word in words(evidence.place)})
         or _unconditional(evidence.text, {*said, *asked})
     )
@@ -100,12 +111,16 @@ def _unsupported_value(text: str, evidence: Evidence) -> str | None:
     return None
 
 
-def _flipped(text: str, quote: str, question: str) -> str | None:
-    """Tell a sentence that denies what the quote affirms, or affirms what it denies."""
-    # "No, ..." answers the question; what follows must agree with the quote by itself.
-    body = re.sub(r"^(?:yes|no)\b[,.:; ]*", "", text, flags=re.IGNORECASE)
-    if _denies(body) != _denies(quote) and not (_denies(question) and _denies(body)):
+def _flipped(text: str, quote: str) -> str | None:
+    if _denies(text) != _denies(quote):
         return "it denies what the cited words affirm, or affirms what they deny"
+    return None
+
+
+def _turned(text: str, quote: str) -> str | None:
+    """Tell "before" where the quote has "after", "more" where it has "less"."""
+    if DIRECTIONS & set(words(text)) - set(words(quote)):
+        return "the cited words do not say it"
     return None
 
 
@@ -116,7 +131,7 @@ def _denies(text: str) -> bool:
 def _unsaid(said: list[str], asked: set[str], quoted: set[str], place: set[str]) -> str | None:
     added = [word for word in said if word not in asked]
     taken = [word for word in said if word in asked]
-    if _share(added, quoted) < COVERED or not set(taken) <= quoted | place:
+    if not set(added) <= quoted or not set(taken) <= quoted | place:
         return "the cited words do not say it"
     return None
 

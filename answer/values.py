@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from retrieval.words import STOP_WORDS, stem, words
 
-NUMBER = r"(?<![\w.])\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?(?:\s?%|\s?per ?cent\b)?"
+NUMBER = (
+    r"(?:[£$€¥]\s?)?(?<![\w.])\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?"
+    r"(?:\s?%|\s?per ?cent\b|\s?(?:hundred|thousand|million|billion|trillion|bn|m|k)\b)?"
+)
 NAME = re.compile(r"\b[A-Z][\w’'-]*(?:\s+[A-Z][\w’'-]*)*")
 SPELT = {
     word: str(value)
@@ -16,7 +19,7 @@ SPELT = {
     )
 }
 VALUE = re.compile(rf"{NUMBER}|\b(?:{'|'.join(SPELT)})\b", re.IGNORECASE)
-BEFORE = re.compile(r"([^\W_]+)\s+[£$€]?$")
+BEFORE = re.compile(r"([^\W_]+)\s+$")
 AFTER = re.compile(r"\s*-?\s*([^\W_]+)")
 
 
@@ -34,7 +37,7 @@ class Neighbours:
 def neighbours(text: str) -> dict[str, Neighbours]:
     """Return the numbers of a text, each with its neighbours.
 
-    "1,200" is 1200, "15 per cent" 15%, "three" 3; 15 and 15% are two values.
+    "1,200" is 1200, "15 per cent" 15%, "three" 3. 15, 15%, £15 and 15 million are four values.
     """
     found: dict[str, Neighbours] = defaultdict(Neighbours)
     for match in VALUE.finditer(text):
@@ -72,8 +75,9 @@ def _telling(match: re.Match[str] | None) -> set[str]:
 def _canonical(number: str) -> str:
     if (low := number.lower()) in SPELT:
         return SPELT[low]
-    percent = "%" in number or "cent" in number
     digits = re.sub(r"[^\d.]", "", number)
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")
-    return digits + ("%" if percent else "")
+    unit = re.sub(r"per ?cent", "%", re.sub(r"[\d.,\s]", "", low.replace("per cent", "%")))
+    sign = unit[:1] if unit[:1] in set("£$€¥") else ""
+    return sign + digits + unit.removeprefix(sign)

@@ -5,12 +5,15 @@ a block is too long, and whole words where a sentence is. Put together, the pass
 document hold all of its text but the white space between them.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ingest.types import Block, Extract, Range
 from retrieval.sentences import sentence_spans, trim
 from retrieval.types import Document, Passage, indexed_text
+
+BULLET = re.compile(r"[•‣◦▪·]\s+")
 
 Tokens = Callable[[Sequence[str]], list[list[Range]]]
 """The embedder's tokenizer: for each text, the range of characters of each token."""
@@ -75,7 +78,8 @@ def _spans(text: str, blocks: Sequence[Block], at: int) -> list[Piece]:
     spans = []
     for block in blocks:
         for number, (start, stop) in enumerate(sentence_spans(text, block.start, block.stop)):
-            quote = None if block.level else (start, stop)
+            first = BULLET.match(text, start, stop)
+            quote = None if block.level else (first.end() if first else start, stop)
             spans.append(Piece(at, stop, quote, 0, leads=number == 0))
             at = stop
     return spans
@@ -84,7 +88,7 @@ def _spans(text: str, blocks: Sequence[Block], at: int) -> list[Piece]:
 def _pieces(text: str, spans: Sequence[Piece], tokens: Tokens, room: int) -> Iterator[Piece]:
     """Return pieces with their tokens counted, cut where one alone has no room."""
     tight = [(trim(text, (span.begin, span.stop)), span) for span in spans]
-    counted = tokens([text[start:stop] for (start, stop), _ in tight])
+    counted = _counted([text[start:stop] for (start, stop), _ in tight], tokens)
     for ((start, stop), span), found in zip(tight, counted, strict=True):
         if len(found) <= room:
             if start < stop:
@@ -92,6 +96,12 @@ def _pieces(text: str, spans: Sequence[Piece], tokens: Tokens, room: int) -> Ite
             continue
         for number, (a, b, size) in enumerate(_split(text, (start, stop), found, room)):
             yield Piece(a, b, _shared(span.quote, (a, b)), size, span.leads and number == 0)
+
+
+def _counted(texts: Sequence[str], tokens: Tokens) -> Iterator[list[Range]]:
+    """Tokenise some at a time: a section may be as long as its document."""
+    for at in range(0, len(texts), 1000):
+        yield from tokens(texts[at : at + 1000])
 
 
 def _shared(quote: Range | None, part: Range) -> Range | None:

@@ -16,7 +16,7 @@ from ingest.readers import Format, detect
 from ingest.sandbox import Sandbox
 from ingest.types import Extract
 from retrieval import Document, Embedder, Library, Revision
-from retrieval.library import embed_passages
+from retrieval.library import DATABASE, embed_passages
 from retrieval.types import Vectors
 
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -87,20 +87,23 @@ class Job:
             revisions: list[Revision] = []
             revived: list[Document] = []
             files = list(_files(paths))
-            for number, (path, shown) in enumerate(files):
+            for number, file in enumerate(files):
                 progress("reading", number, len(files))
-                report.files.append(self._take(path, shown, revisions, revived))
+                report.files.append(self._take(file, revisions, revived))
             progress("reading", len(files), len(files))
+            report.generation = self._library.generation
             if revisions or revived:
                 vectors = self._embed(revisions, progress)
-                self._library.publish(revisions, vectors, revived)
-            report.generation = self._library.snapshot().generation
+                report.generation = self._library.publish(revisions, vectors, revived)
             return report
 
     def _take(
-        self, path: Path, shown: str, revisions: list[Revision], revived: list[Document]
+        self, file: "_File", revisions: list[Revision], revived: list[Document]
     ) -> FileReport:
+        path, shown = file.source, file.shown
         try:
+            if file.problem:
+                raise Unreadable(file.problem)
             data = _load(path)
             form = detect(path, data[:1024])
             document_id = _identify(path, data, form)
@@ -158,30 +161,62 @@ class Job:
         return np.concatenate(rows)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that was found; `problem` says why it cannot even be tried."""
+
+    source: Path
+    shown: str
+    problem: str | None = None
+
+
+def _files(paths: Sequence[Path]) -> Iterator[_File]:
     """Return each file with the path readers are shown, relative to the folder named."""
     seen: set[Path] = set()
     for path in paths:
-        if not path.exists():
-            raise NothingToIngest(f"There is no file or folder {path}.")
-        found = sorted(_walk(path)) if path.is_dir() else [path]
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for forbidden folders
+            raise NothingToIngest(f"There is no file or folder {path}, or it may not be looked at.")
+        found = sorted(_walk(path), key=lambda f: f.source) if path.is_dir() else [_found(path)]
         if not found:
             raise NothingToIngest(f"There are no files in {path}.")
         for file in found:
-            if (source := file.resolve()) not in seen:
-                seen.add(source)
-                yield source, (file.relative_to(path) if path.is_dir() else file).as_posix()
+            if file.source not in seen:
+                seen.add(file.source)
+                yield file
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[_File]:
     """Return the files below a folder; hidden ones, and libraries of ours, are left out."""
-    for top, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not (Path(top, name, "library.sqlite3")).exists()
-        )
-        yield from (Path(top, name) for name in files if not name.startswith("."))
+    closed: list[OSError] = []
+    for top, folders, files in os.walk(folder, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in [name for name in folders if Path(top, name).is_symlink()]:
+            reason = "It is a link to a folder. Name that folder itself."
+            yield _File(Path(top, name), _shown(Path(top, name), folder), reason)
+        libraries = [name for name in folders if os.path.exists(Path(top, name, DATABASE))]  # noqa: PTH110
+        folders[:] = [name for name in folders if name not in libraries]
+        yield from (_found(Path(top, name), folder) for name in files if name[0] != ".")
+    for problem in closed:
+        path = Path(problem.filename)
+        reason = f"The folder cannot be opened: {problem.strerror}."
+        yield _File(path, _shown(path, folder), reason)
+
+
+def _found(path: Path, folder: Path | None = None) -> _File:
+    shown = _shown(path, folder)
+    try:
+        source = path.resolve()
+    except (OSError, RuntimeError):
+        return _File(path, shown, "It is a link that leads nowhere.")
+    if shown != _shown(path, folder, errors="surrogateescape") or not str(source).isprintable():
+        return _File(source, shown, "Its name is not plain text. Rename it.")
+    return _File(source, shown)
+
+
+def _shown(path: Path, folder: Path | None, errors: str = "replace") -> str:
+    """Return a path as text that can be printed, whatever bytes it is made of."""
+    relative = path.relative_to(folder) if folder else Path(path.name)
+    return os.fsencode(relative.as_posix()).decode("utf-8", errors)
 
 
 def _load(path: Path) -> bytes:

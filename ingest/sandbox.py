@@ -29,7 +29,7 @@ class Limits:
 
     memory_mib: int = 2048
     wait_s: float = 120.0
-    output_mib: int = 256
+    output_mib: int = 64
     open_files: int = 64
 
 
@@ -101,7 +101,7 @@ class Sandbox:
         if self._child is None or self._child.poll() is not None:
             self.close()
             self._child = subprocess.Popen(
-                [sys.executable, "-B", "-m", "ingest.sandbox", json.dumps(asdict(self._limits))],
+                [sys.executable, "-BP", "-m", "ingest.sandbox", json.dumps(asdict(self._limits))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -54,16 +54,16 @@ class Extract:
 
         The data comes from a process that read an untrusted file; ValueError if it is odd.
         """
-        text = str(data["text"])
-        blocks = tuple(Block(int(a), int(b), int(c), str(d)) for a, b, c, d in data["blocks"])
+        text = _sound(data["text"])
+        blocks = tuple(Block(int(a), int(b), int(c), _sound(d)) for a, b, c, d in data["blocks"])
         edges = [edge for block in blocks for edge in (block.start, block.stop)]
         if edges != sorted(edges) or (edges and not 0 <= edges[0] <= edges[-1] <= len(text)):
             raise ValueError("blocks out of order")
         pages = tuple(int(start) for start in data["page_starts"])
-        if list(pages) != sorted(pages):
+        if list(pages) != sorted(pages) or (pages and (pages[0] != 0 or pages[-1] > len(text))):
             raise ValueError("pages out of order")
-        warnings = tuple(str(warning) for warning in data["warnings"])
-        return cls(str(data["title"]), text, blocks, pages, warnings)
+        warnings = tuple(_sound(warning) for warning in data["warnings"])
+        return cls(_sound(data["title"]), text, blocks, pages, warnings)
 
 
 class Draft:
@@ -96,6 +96,13 @@ class Draft:
         first = next((b.title for b in self._blocks if b.level), "")
         name = " ".join(clean(title).split()) or first
         return Extract(name, text, tuple(self._blocks), pages, tuple(warnings))
+
+
+def _sound(text: object) -> str:
+    """Return text that can be stored; ValueError for anything else."""
+    if not isinstance(text, str) or clean(text) != text:
+        raise ValueError("not clean text")
+    return text
 
 
 def clean(text: str) -> str:

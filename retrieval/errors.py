@@ -3,7 +3,9 @@
 RetrievalError
 ├── EmbedderUnavailable   the embedding model cannot be found or loaded
 ├── EmbedderMismatch      the library was built with another embedder
+├── LibraryMissing        there is no library in that folder yet
 ├── LibraryUnreadable     the database or a segment is damaged, or from a newer Footnote
+├── LibraryUnwritable     the folder cannot be written to, or the disk is full
 ├── LibraryBusy           another process is writing to the library
 └── DocumentNotFound      no document has that id
 """
@@ -23,6 +25,14 @@ class EmbedderMismatch(RetrievalError):
 
 class LibraryUnreadable(RetrievalError):
     """The database or a segment is damaged, or was written by a newer Footnote."""
+
+
+class LibraryMissing(RetrievalError):
+    """There is no library in that folder yet."""
+
+
+class LibraryUnwritable(RetrievalError):
+    """The folder cannot be written to, or the disk is full. What was there still is."""
 
 
 class LibraryBusy(RetrievalError):

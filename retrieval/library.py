@@ -2,6 +2,7 @@
 
 import fcntl
 import math
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.embedder import Embedder
-from retrieval.errors import EmbedderMismatch, LibraryBusy
+from retrieval.errors import EmbedderMismatch, LibraryBusy, LibraryMissing, LibraryUnwritable
 from retrieval.fusion import reciprocal_rank
 from retrieval.segments import Segments, write_durably, write_segment
 from retrieval.store import Store
@@ -30,8 +31,11 @@ class Library:
     writes at a time.
     """
 
-    def __init__(self, home: Path, embedder: Embedder) -> None:
-        home.mkdir(parents=True, exist_ok=True)
+    def __init__(self, home: Path, embedder: Embedder, *, create: bool = True) -> None:
+        if not create and not (home / DATABASE).exists():
+            raise LibraryMissing(f"There is no library in {home}: make one with `footnote ingest`.")
+        with _writing_to(home):
+            home.mkdir(parents=True, exist_ok=True)
         self._home = home
         self._embedder = embedder
         self._store = Store(home / DATABASE)
@@ -41,6 +45,11 @@ class Library:
     def close(self) -> None:
         """Let go of the database."""
         self._store.close()
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest generation; 0 when nothing was published."""
+        return self._store.generation()
 
     def snapshot(self) -> "Snapshot":
         """Return the newest generation, to be held for a whole question."""
@@ -85,13 +94,16 @@ class Library:
 
     def keep_original(self, sha256: str, data: bytes) -> None:
         """Keep a file under its hash, on disk when this returns."""
-        if not (path := self._originals / sha256).exists():
-            write_durably(path, data)
+        with _writing_to(self._home):
+            if not (path := self._originals / sha256).exists():
+                write_durably(path, data)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the right to write; LibraryBusy if another process has it."""
-        with (self._home / "write.lock").open("w") as file:
+        with _writing_to(self._home):
+            file = (self._home / "write.lock").open("w")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as problem:
@@ -110,6 +122,12 @@ class Library:
         before, to be answered from again. A live revision of the same source is withdrawn.
         Nothing shows before everything is on disk. The caller holds `writing`.
         """
+        with _writing_to(self._home):
+            return self._publish(revisions, vectors, revived)
+
+    def _publish(
+        self, revisions: Sequence[Revision], vectors: Vectors, revived: Sequence[Document]
+    ) -> int:
         first = self._store.next_passage_id()
         segment = None
         if len(vectors):
@@ -213,6 +231,18 @@ class Snapshot:
         missing = np.array([i for i in ids if i not in known], np.int64)
         found = self._segments.search(vector, max(1, len(missing)), missing)
         return dict(found)
+
+
+@contextmanager
+def _writing_to(home: Path) -> Iterator[None]:
+    """Translate what the disk or SQLite refuses; LibraryBusy and its like pass through."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as problem:
+        raise LibraryUnwritable(
+            f"The library in {home} cannot be written to: {getattr(problem, 'strerror', problem)}."
+            " What was there before still is."
+        ) from problem
 
 
 def embed_passages(embedder: Embedder, titled: Sequence[tuple[str, Passage]]) -> Vectors:

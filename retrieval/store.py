@@ -185,7 +185,7 @@ class Store:
             yield Publication(db, number)
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            _roll_back(db)
             raise
 
     @property
@@ -286,8 +286,14 @@ def migrate(db: sqlite3.Connection, folder: Path = MIGRATIONS) -> None:
         db.execute(f"PRAGMA user_version = {newest}")
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        _roll_back(db)
         raise
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    # SQLite itself rolls back after some errors, a full disk among them.
+    if db.in_transaction:
+        db.execute("ROLLBACK")
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -102,7 +102,7 @@ def test_what_the_model_makes_up_is_withheld_and_the_evidence_quoted(
     answer = answerer(fees, embedder, liar).answer(Ask("What is the fee for a dog licence?"))
 
     assert answer.status is Status.QUOTED
-    assert answer.withheld[0].reason == "the number 99 is not in the cited words"
+    assert answer.withheld[0].reason == "the number £99 is not in the cited words"
     assert "99" not in answer.text
 
 
@@ -191,7 +191,7 @@ def test_chat_markup_in_a_document_cannot_end_its_turn(
 def test_a_follow_up_is_asked_with_the_question_before() -> None:
     assert in_context("And for part-timers?", "How much leave?").startswith("How much leave?")
     assert in_context("What is a GGUF file?", "How much leave?") == "What is a GGUF file?"
-    assert in_context("And then?", None) == "And then?"
+    assert in_context("And then?", "And then?") == "And then?"
     alone = "What does it cost to hire the main hall?"
     assert in_context(alone, "How much leave?") == alone
 

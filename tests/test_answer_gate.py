@@ -37,7 +37,7 @@ def test_a_marker_says_which_evidence_is_meant_and_is_not_shown() -> None:
 
     assert verdict.text == "Dogs cost £12."
     assert verdict.evidence == 0
-    assert verdict.reason == "the number 12 is not in the cited words"
+    assert verdict.reason == "the number £12 is not in the cited words"
 
 
 @pytest.mark.parametrize(
@@ -130,3 +130,25 @@ def test_numbers_are_compared_by_value(a: str, b: str, same: bool) -> None:
 
 def test_names_are_capitalised_words_but_for_the_first_of_a_sentence() -> None:
     assert names_in("Officers of Merrow Vale met. They chose Anna.") == ["Merrow Vale", "Anna"]
+
+
+@pytest.mark.parametrize(
+    ("written", "quote"),
+    [
+        ("Claims must be filed before 30 June.", "Claims must be filed after 30 June."),
+        ("Officers need more than 5 years.", "Officers need less than 5 years."),
+        ("Leave may not be carried over.", "Leave may be carried over."),
+        ("It costs $40.", "It costs £40."),
+        ("It costs £5 in total.", "It costs £5 million in total."),
+        ("Officers with sick leave may ask.", "Officers with annual leave may ask."),
+    ],
+)
+def test_a_sentence_that_turns_the_evidence_around_is_withheld(written: str, quote: str) -> None:
+    assert judge(written, quote).reason is not None
+    assert judge(quote, quote).reason is None
+
+
+def test_a_yes_or_no_of_the_models_own_is_not_published() -> None:
+    verdict = judge("No, officers may carry over five days.", "Officers may carry over five days.")
+
+    assert (verdict.text, verdict.reason) == ("Officers may carry over five days.", None)

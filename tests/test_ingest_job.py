@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from answer.engine import LlamaProcess
+from answer.model import find_model
 from ingest import Outcome, Sandbox
 from ingest.errors import NothingToIngest, Unreadable
 from ingest.sandbox import Limits
+from ingest.types import Extract
 from retrieval import SentenceTransformerEmbedder
-from retrieval.errors import EmbedderMismatch, LibraryBusy, LibraryUnreadable
+from retrieval.errors import (
+    EmbedderMismatch,
+    LibraryBusy,
+    LibraryMissing,
+    LibraryUnreadable,
+    LibraryUnwritable,
+)
 from retrieval.library import Library
 from tests.conftest import Shelf
 
@@ -213,3 +222,73 @@ def test_many_threads_search_while_an_ingest_publishes(shelf: Shelf, tmp_path: P
         thread.join()
 
     assert not wrong
+
+
+def test_odd_names_and_links_are_named_and_stop_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    docs = write(tmp_path / "docs", good="# Good\n\nThis can be read.")
+    Path(os.fsdecode(bytes(docs) + b"/r\xe9sum\xe9.txt")).write_text("Latin-1 name.")
+    (docs / "two\nlines.txt").write_text("A line break in its name.")
+    (docs / "loop.txt").symlink_to("loop.txt")
+    (docs / "gone.txt").symlink_to("nowhere.txt")
+    (docs / "folder").symlink_to(tmp_path)
+    os.mkfifo(docs / "pipe.txt")
+
+    report = shelf.ingest(docs)
+
+    failed = {f.path: f.reason for f in report.files if f.outcome is Outcome.FAILED}
+    assert len(failed) == 6
+    assert "Rename it" in failed["two\nlines.txt"]
+    assert "link to a folder" in failed["folder"]
+    assert "not an ordinary file" in failed["pipe.txt"]
+    assert report.count(Outcome.ADDED) == 1
+    json.dumps([f.path for f in report.files]).encode()
+
+
+def test_code_in_the_current_folder_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("docx", "queue", "lxml", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('planted code ran')")
+    monkeypatch.chdir(tmp_path)
+
+    with Sandbox() as sandbox:
+        assert sandbox.read(tmp_path / "a.md", b"# Safe\n\nand sound").title == "Safe"
+    model = LlamaProcess(find_model(None))
+    model.start()
+    model.close()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"page_starts": [-5, 99]},
+        {"text": "a\ud800"},
+        {"blocks": [[3, 1, 0, ""]]},
+        {"blocks": [[0, 99, 0, ""]]},
+        {"title": None},
+    ],
+    ids=str,
+)
+def test_what_comes_out_of_the_sandbox_is_checked(reply: dict[str, object]) -> None:
+    sound = {"title": "", "text": "abcd", "blocks": [], "page_starts": [], "warnings": []}
+    Extract.from_json(sound)
+
+    with pytest.raises(ValueError, match=r"order|clean"):
+        Extract.from_json({**sound, **reply})
+
+
+def test_a_home_that_cannot_be_written_to_is_one_clear_error(
+    tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+
+    with pytest.raises(LibraryUnwritable, match="cannot be written to"):
+        Library(tmp_path / "file", embedder)
+
+
+def test_looking_does_not_create_a_library(
+    tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with pytest.raises(LibraryMissing, match="footnote ingest"):
+        Library(tmp_path / "typo", embedder, create=False)
+    assert not (tmp_path / "typo").exists()

@@ -191,6 +191,7 @@ def test_documents_are_listed_and_described(server_url: str) -> None:
         ("/v1/answers", {"question": "why", "filters": {"colour": 1}}, 422, "colour"),
         ("/v1/answers", [], 422, "JSON object"),
         ("/v1/answers", b"{not json", 400, ""),
+        ("/v1/answers", b"[" * 60_000, 422, "nested"),
         ("/v1/answers", b"x" * 100_000, 413, "64 KiB"),
         ("/v1/search", {"query": "x", "limit": 1000}, 422, "limit"),
         ("/v1/documents/none", None, 404, "no document none"),
@@ -228,9 +229,11 @@ def test_whoever_opens_a_page_is_told_on_a_page(server_url: str) -> None:
 
 
 def test_a_strange_host_name_is_refused(server_url: str) -> None:
-    status, _, _ = call(f"{server_url}/v1/documents", Host="evil.example")
+    for path in ("/v1/documents", "/"):
+        status, _, problem = call(server_url + path, Host="evil.example", Accept="text/html")
 
-    assert status == 400
+        assert status == 400
+        assert "FOOTNOTE_HOSTS" in problem["detail"]
 
 
 def test_every_reply_forbids_what_pages_do_not_need(server_url: str) -> None:
@@ -357,6 +360,10 @@ def test_the_documents_are_listed(sample_shelf: Shelf) -> None:
         (["search", "why"], {"FOOTNOTE_EMBEDDER": "/nowhere"}, "no embedding model"),
         (["search", "why"], {"FOOTNOTE_MODLE": "x"}, "There is no setting"),
         (["ingest", "nowhere"], {}, "no file or folder"),
+        (["ask", "why"], {}, "There is no library"),
+        (["search", "why"], {}, "There is no library"),
+        (["documents", "list"], {}, "There is no library"),
+        (["serve", "--host", "nosuch.invalid"], {}, "cannot be used"),
         (["serve"], {"FOOTNOTE_MODEL": "README.md"}, "not a GGUF"),
     ],
 )

@@ -49,7 +49,7 @@ def _trusted(host: str, names: list[str]) -> list[str] | None:
     """
     if host in ("0.0.0.0", "::") and not names:  # noqa: S104 - compared, not bound
         return None
-    return [*LOOPBACK, host, *names]
+    return [*LOOPBACK, f"[{host}]" if ":" in host else host, *names]
 
 
 def _begin() -> None:

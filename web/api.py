@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from answer import Answer, Event, Found, Said
 from web import openapi
-from web.problems import describe
+from web.problems import InvalidRequest, describe
 from web.schema import (
     AnswerReply,
     AskRequest,
@@ -35,7 +35,7 @@ def services() -> Services:
 @bp.post("/v1/answers")
 def create_answer() -> ResponseReturnValue:
     """Answer one question from the library, citing the words it rests on."""
-    asked = AskRequest.parse(request.get_json())
+    asked = AskRequest.parse(_body())
     if asked.stream:
         events = services().answerer.stream(asked.ask())
         first = next(events)  # what fails before anything is found is still a plain problem
@@ -46,7 +46,7 @@ def create_answer() -> ResponseReturnValue:
 @bp.post("/v1/search")
 def search() -> ResponseReturnValue:
     """Find the passages that bear most on a query."""
-    asked = SearchRequest.parse(request.get_json())
+    asked = SearchRequest.parse(_body())
     hits = services().library.search(
         asked.query, limit=asked.limit, filters=asked.filters.filters()
     )
@@ -91,6 +91,13 @@ def readiness() -> ResponseReturnValue:
     """Say whether questions can be answered, and if not, what is missing."""
     missing = services().missing()
     return jsonify(ready=not missing, missing=missing), 503 if missing else 200
+
+
+def _body() -> object:
+    try:
+        return request.get_json()
+    except RecursionError as problem:
+        raise InvalidRequest("The body is nested too deeply.") from problem
 
 
 def _stream(events: Iterator[Event], close: object) -> Response:

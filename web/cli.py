@@ -52,7 +52,7 @@ def shared(command: Callable[P, None]) -> Callable[P, None]:
 def ingest(paths: Sequence[Path], home: Path | None, as_json: bool) -> None:
     """Read files and folders into the library. Unchanged files are skipped."""
     chosen = _settings(home=home)
-    library, embedder = wiring.open_library(chosen)
+    library, embedder = wiring.open_library(chosen, create=True)
     with Sandbox() as sandbox, _Bars() as bars:
         job = Job(library, embedder, sandbox, chunk_tokens=chosen.chunk_tokens)
         report = job.run(paths, bars.show)

@@ -1,5 +1,6 @@
 """The pages people see."""
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -62,7 +63,7 @@ def original(document_id: str) -> ResponseReturnValue:
         library.original(document_id).resolve(),
         mimetype=found.media_type if inline else "application/octet-stream",
         as_attachment=not inline,
-        download_name=found.path.rsplit("/", 1)[-1],
+        download_name=re.sub(r"[\x00-\x1f\x7f]", "_", found.path.rsplit("/", 1)[-1]),
     )
     return answer
 
@@ -77,7 +78,7 @@ def _page(document: Document) -> int | None:
     asked = request.args.get("page")
     if asked is None:
         return None
-    if not asked.isdecimal() or not 1 <= int(asked) <= len(document.page_starts):
+    if not asked.isdecimal() or len(asked) > 9 or not 1 <= int(asked) <= len(document.page_starts):
         raise InvalidRequest(f"There is no page {asked} in this document.")
     return int(asked)
 

@@ -5,7 +5,7 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from answer.errors import ModelBusy, ModelFailed, ModelUnavailable, QuestionTooLong
 from retrieval.errors import (
@@ -13,7 +13,9 @@ from retrieval.errors import (
     EmbedderMismatch,
     EmbedderUnavailable,
     LibraryBusy,
+    LibraryMissing,
     LibraryUnreadable,
+    LibraryUnwritable,
 )
 
 log = logging.getLogger("footnote")
@@ -33,6 +35,8 @@ PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     EmbedderUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The embedder cannot be used"),
     EmbedderMismatch: (HTTPStatus.SERVICE_UNAVAILABLE, "The library needs another embedder"),
     LibraryUnreadable: (HTTPStatus.SERVICE_UNAVAILABLE, "The library is damaged"),
+    LibraryMissing: (HTTPStatus.SERVICE_UNAVAILABLE, "There is no library"),
+    LibraryUnwritable: (HTTPStatus.SERVICE_UNAVAILABLE, "The library cannot be written to"),
     LibraryBusy: (HTTPStatus.CONFLICT, "The library is being written to"),
 }
 
@@ -47,7 +51,10 @@ def register(app: Flask) -> None:
 
 def problem(status: int, title: str, detail: str) -> Response:
     """Return a problem as a response: a page for whoever opened a page, else JSON."""
-    if request.blueprint == "pages" or request.accept_mimetypes.best == "text/html":
+    # Under a host name that is refused no page can be made: it could not link to itself.
+    strange = isinstance(request.routing_exception, SecurityError)
+    page = request.blueprint == "pages" or request.accept_mimetypes.best == "text/html"
+    if page and not strange:
         return Response(render_template("problem.html", title=title, detail=detail), status)
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return Response(
@@ -79,6 +86,8 @@ def _http(error: HTTPException) -> Response:
     if isinstance(error, RequestEntityTooLarge):
         limit = request.max_content_length or 0
         detail = f"A request may have {limit // 1024} KiB."
+    elif isinstance(error, SecurityError):
+        detail = "The service is not known by this host name. Name it in FOOTNOTE_HOSTS."
     else:
         detail = error.description or ""
     answer = problem(status, HTTPStatus(status).phrase, detail)

@@ -5,13 +5,13 @@ import logging
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import waitress
 from pythonjsonlogger.json import JsonFormatter
 
-from web import create_app, wiring
+from web import LARGEST_REQUEST, create_app, wiring
 from web.settings import Settings, SettingsError
 
 log = logging.getLogger("footnote")
@@ -25,11 +25,11 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     _log_json()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    services = wiring.build(settings)
+    services = wiring.build(settings, create=True)
     try:
         server = _bind(services)
         wiring.warm_up(services)
-        _announce(services, int(server.effective_port), as_json=as_json)
+        _announce(services, _port(server), as_json=as_json)
         server.run()
     finally:
         services.close()
@@ -44,12 +44,21 @@ def _bind(services: wiring.Services) -> waitress.server.BaseWSGIServer:
             port=settings.port,
             threads=settings.request_threads,
             ident="footnote",
+            # Far over what the application takes, which answers with a problem; just a backstop.
+            max_request_body_size=16 * LARGEST_REQUEST,
         )
-    except OSError as problem:
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
         raise SettingsError(
-            f"Port {settings.port} of {settings.host} cannot be used: {problem.strerror}."
+            f"Port {settings.port} of {settings.host} cannot be used: {reason}."
             " Choose another with --port."
         ) from problem
+
+
+def _port(server: Any) -> int:
+    """Return the port; a name with several addresses has a server for each."""
+    listening = getattr(server, "effective_listen", None) or [(None, server.effective_port)]
+    return int(listening[0][1])
 
 
 def _announce(services: wiring.Services, port: int, *, as_json: bool) -> None:

@@ -63,7 +63,8 @@ def load(environment: Mapping[str, str], file: Path = FILE, **given: Any) -> Set
         if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in SCRIPT_NAMES
     }
     if isinstance(named.get("hosts"), str):
-        named["hosts"] = named["hosts"].split(",")  # type: ignore[assignment]
+        hosts = [host.strip() for host in named["hosts"].split(",")]
+        named["hosts"] = [host for host in hosts if host]  # type: ignore[assignment]
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
         return Settings(**{**_read(file), **named, **chosen})

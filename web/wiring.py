@@ -3,6 +3,7 @@
 import os
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from answer import Answerer, AnswerError
@@ -42,7 +43,8 @@ class Services:
 
 def stay_offline(settings: Settings) -> None:
     """Let no library reach for a model hub, unless a hub id was asked for."""
-    if settings.model is None and settings.embedder is None:
+    named = [name for name in (settings.model, settings.embedder) if name is not None]
+    if all(Path(name).expanduser().exists() for name in named):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -50,14 +52,14 @@ def stay_offline(settings: Settings) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def open_library(settings: Settings) -> tuple[Library, Embedder]:
-    """Open, or begin, the library and its embedder."""
+def open_library(settings: Settings, *, create: bool = False) -> tuple[Library, Embedder]:
+    """Open the library and its embedder; LibraryMissing unless it is there or may be begun."""
     stay_offline(settings)
     embedder = SentenceTransformerEmbedder(settings.embedder)
-    return Library(settings.home, embedder), embedder
+    return Library(settings.home, embedder, create=create), embedder
 
 
-def build(settings: Settings) -> Services:
+def build(settings: Settings, *, create: bool = False) -> Services:
     """Build everything an answer needs, with the model started and ready.
 
     Raises AnswerError or RetrievalError, which say what is missing.
@@ -65,7 +67,7 @@ def build(settings: Settings) -> Services:
     stay_offline(settings)
     model = start_model(settings)
     try:
-        library, embedder = open_library(settings)
+        library, embedder = open_library(settings, create=create)
         answerer = Answerer(
             library, embedder, model, passages=settings.passages, threshold=settings.threshold
         )

@@ -68,8 +68,11 @@ class LlamaProcess:
     @cached_property
     def card(self) -> ModelCard:
         """The model's name, as its file says or is called, and the file's SHA-256."""
-        with self._path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with self._path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as problem:
+            raise ModelFailed(f"The model's file is gone: {problem.strerror}.") from problem
         return ModelCard(self._path.stem, digest)
 
     def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
@@ -174,6 +177,7 @@ class _Worker:
         self.process = subprocess.Popen(
             [
                 sys.executable,
+                "-P",  # the current folder may hold anybody's queue.py
                 "-m",
                 "answer.engine.worker",
                 str(path),
@@ -232,10 +236,14 @@ class _Worker:
             self._stdin.close()
 
     def _read(self) -> None:
-        with self._stdout as lines:
-            for line in lines:
-                self._replies.put(json.loads(line))
-        self._replies.put(CLOSED)
+        try:
+            with self._stdout as lines:
+                for line in lines:
+                    self._replies.put(json.loads(line))
+        except ValueError:
+            self.process.kill()  # what does not speak the protocol is not our worker any more
+        finally:
+            self._replies.put(CLOSED)
 
 
 def _piece(reply: dict[str, Any]) -> Piece:

@@ -139,8 +139,9 @@ class Inbox:
 
 def serve(path: str, context_tokens: int, threads: int) -> None:
     """Load a model and answer requests until standard input closes."""
-    out = sys.stdout
-    sys.stdout = sys.stderr  # llama.cpp and its binding print at times
+    # llama.cpp and its binding print at times, also from C: that must not reach the parent.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
     try:
         writer = Writer(path, context_tokens, threads)
     except Unusable as problem:
