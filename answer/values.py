@@ -48,11 +48,6 @@ def neighbours(text: str) -> dict[str, Neighbours]:
     return dict(found)
 
 
-def numbers_in(text: str) -> set[str]:
-    """Return the numbers of a text, in the form that `neighbours` gives them."""
-    return set(neighbours(text))
-
-
 def names_in(text: str) -> list[str]:
     """Return the capitalised names of a text; a sentence's first word alone is not one."""
     names = []

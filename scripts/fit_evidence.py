@@ -69,7 +69,7 @@ def main() -> None:
     """Fit, write the weights, and print how they do."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("train", type=Path)
-    parser.add_argument("--questions", type=int, default=2000)
+    parser.add_argument("--questions", type=int, default=1600)
     args = parser.parse_args()
     rows = list(_rows(args.train))
     held_out = set(json.loads((args.train / "split.json").read_text())["evidence_dev"])
