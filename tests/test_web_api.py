@@ -193,6 +193,7 @@ def test_documents_are_listed_and_described(server_url: str) -> None:
         ("/v1/answers", b"{not json", 400, ""),
         ("/v1/answers", b"[" * 60_000, 422, "nested"),
         ("/v1/answers", b"x" * 100_000, 413, "64 KiB"),
+        ("/v1/answers", b"x" * 10_000_000, 413, "64 KiB"),
         ("/v1/search", {"query": "x", "limit": 1000}, 422, "limit"),
         ("/v1/documents/none", None, 404, "no document none"),
         ("/v1/documents/none/text", None, 404, "no document none"),

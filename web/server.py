@@ -45,7 +45,7 @@ def _bind(services: wiring.Services) -> waitress.server.BaseWSGIServer:
             threads=settings.request_threads,
             ident="footnote",
             # Far over what the application takes, which answers with a problem; just a backstop.
-            max_request_body_size=16 * LARGEST_REQUEST,
+            max_request_body_size=256 * LARGEST_REQUEST,
         )
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
