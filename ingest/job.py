@@ -14,7 +14,7 @@ from ingest.chunking import cut
 from ingest.errors import NothingToIngest, Unreadable
 from ingest.readers import Format, detect
 from ingest.sandbox import Sandbox
-from ingest.types import Extract
+from ingest.types import Extract, File
 from retrieval import Document, Embedder, Library, Revision
 from retrieval.library import DATABASE, embed_passages
 from retrieval.types import Vectors
@@ -105,7 +105,7 @@ class Job:
             if file.problem:
                 raise Unreadable(file.problem)
             data = _load(path)
-            form = detect(path, data[:1024])
+            form = detect(File(path.name, data))
             document_id = _identify(path, data, form)
             old = self._library.current(path)
             if old and old.id == document_id:

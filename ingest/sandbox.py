@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from ingest.errors import Unreadable
-from ingest.types import Extract
+from ingest.types import Extract, File
 
 MIB = 1024 * 1024
 
@@ -158,7 +158,8 @@ def serve() -> None:
         request = json.loads(line)
         data = base64.b64decode(request["data"])
         try:
-            reply = detect(Path(request["name"]), data[:1024]).read(data).to_json()
+            file = File(request["name"], data)
+            reply = detect(file).read(file).to_json()
         except Unreadable as problem:
             reply = {"error": str(problem)}
         except MemoryError:

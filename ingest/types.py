@@ -1,7 +1,8 @@
 """What a reader makes of a file."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 Range: TypeAlias = tuple[int, int]
@@ -24,19 +25,74 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """What a reader is given.
+
+    `name` is the file's own, without folders, and as untrusted as its `data`. `passwords` are
+    tried on what is locked. `ocr` holds the text that was recognised on pages, by their number
+    from 1, when the file is read a second time.
+    """
+
+    name: str
+    data: bytes
+    passwords: Sequence[str] = ()
+    ocr: Mapping[int, str] = field(default_factory=dict)
+
+
+class PageState(StrEnum):
+    """What became of one page."""
+
+    TEXT = "text"
+    EMPTY = "empty"  # nothing is on it
+    IMAGE = "image"  # all there is to read is in images: not read
+    OCR = "ocr"  # an image that was recognised
+    FAILED = "failed"  # the page is damaged: not read
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What became of one page, and what is printed on it for a number (“iv”, “A-3”)."""
+
+    state: PageState = PageState.TEXT
+    label: str = ""
+    tables: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside a file: of an archive, or attached to a message.
+
+    `name` is what the container calls it, folders and all; it is never used as a path.
+    `problem` says why it could not be taken out, and then `data` is empty.
+    """
+
+    name: str
+    data: bytes
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Extract:
     """The text of a file and how it is built.
 
     Blocks are in order and do not overlap; what lies between them is white space or markup.
-    `page_starts` holds the character each page begins at, empty for formats without pages.
-    `warnings` say what could not be read.
+    `page_starts` holds the character each page begins at, empty for formats without pages;
+    `pages` has an entry for each. `tables` counts those found. `warnings` are worth knowing;
+    `unread` says what the file holds that is not in the text, and what to do about it: a file
+    with any counts as not wholly read. `members` are the files inside, taken out one by one as
+    they are asked for; they do not cross with `to_json`. Only a file with members may have no
+    text.
     """
 
     title: str
     text: str
     blocks: tuple[Block, ...]
     page_starts: tuple[int, ...] = ()
+    pages: tuple[Page, ...] = ()
+    tables: int = 0
     warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    members: Iterable[Member] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, for crossing to another process."""
@@ -45,7 +101,10 @@ class Extract:
             "text": self.text,
             "blocks": [[b.start, b.stop, b.level, b.title] for b in self.blocks],
             "page_starts": list(self.page_starts),
+            "pages": [[p.state, p.label, p.tables] for p in self.pages],
+            "tables": self.tables,
             "warnings": list(self.warnings),
+            "unread": list(self.unread),
         }
 
     @classmethod
@@ -62,8 +121,19 @@ class Extract:
         pages = tuple(int(start) for start in data["page_starts"])
         if list(pages) != sorted(pages) or (pages and (pages[0] != 0 or pages[-1] > len(text))):
             raise ValueError("pages out of order")
-        warnings = tuple(_sound(warning) for warning in data["warnings"])
-        return cls(_sound(data["title"]), text, blocks, pages, warnings)
+        notes = tuple(Page(PageState(a), _sound(b), int(c)) for a, b, c in data["pages"])
+        if len(notes) != len(pages):
+            raise ValueError("not a note for each page")
+        return cls(
+            title=_sound(data["title"]),
+            text=text,
+            blocks=blocks,
+            page_starts=pages,
+            pages=notes,
+            tables=int(data["tables"]),
+            warnings=tuple(_sound(warning) for warning in data["warnings"]),
+            unread=tuple(_sound(what) for what in data["unread"]),
+        )
 
 
 class Draft:
@@ -73,11 +143,15 @@ class Draft:
         self._parts: list[str] = []
         self._blocks: list[Block] = []
         self._page_starts: list[int] = []
+        self._pages: list[Page] = []
         self._length = 0
+        self.tables = 0
+        """How many tables were added; the reader counts."""
 
-    def start_page(self) -> None:
+    def start_page(self, page: Page | None = None) -> None:
         """Begin a page where the next block will stand."""
         self._page_starts.append(self._length)
+        self._pages.append(page or Page())
 
     def add(self, text: str, level: int = 0) -> None:
         """Append a block, if there is anything to it; a level above 0 makes it a heading."""
@@ -89,13 +163,29 @@ class Draft:
         self._parts.append(text)
         self._length = stop + len(SEPARATOR)
 
-    def finish(self, title: str, warnings: Iterable[str] = ()) -> Extract:
+    def finish(
+        self,
+        title: str,
+        *,
+        warnings: Iterable[str] = (),
+        unread: Iterable[str] = (),
+        members: Iterable[Member] = (),
+    ) -> Extract:
         """Return the text and its blocks; the title falls back on the first heading."""
         text = SEPARATOR.join(self._parts)
         pages = tuple(min(start, len(text)) for start in self._page_starts)
         first = next((b.title for b in self._blocks if b.level), "")
-        name = " ".join(clean(title).split()) or first
-        return Extract(name, text, tuple(self._blocks), pages, tuple(warnings))
+        return Extract(
+            title=" ".join(clean(title).split()) or first,
+            text=text,
+            blocks=tuple(self._blocks),
+            page_starts=pages,
+            pages=tuple(self._pages),
+            tables=self.tables,
+            warnings=tuple(clean(warning) for warning in warnings),
+            unread=tuple(clean(what) for what in unread),
+            members=members,
+        )
 
 
 def _sound(text: object) -> str:

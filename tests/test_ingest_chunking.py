@@ -6,6 +6,7 @@ import pytest
 
 from ingest.chunking import cut
 from ingest.readers import MARKDOWN
+from ingest.types import File
 from retrieval import Document, Passage, SentenceTransformerEmbedder
 from retrieval.types import indexed_text
 
@@ -29,7 +30,7 @@ def document(title: str = "Handbook") -> Document:
 
 
 def passages_of(text: str, embedder: SentenceTransformerEmbedder) -> list[Passage]:
-    return cut(document(), MARKDOWN.read(text.encode()), embedder.tokens, ROOM)
+    return cut(document(), MARKDOWN.read(File("handbook.md", text.encode())), embedder.tokens, ROOM)
 
 
 def long_text(seed: int) -> str:

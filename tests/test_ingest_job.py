@@ -270,10 +270,10 @@ def test_code_in_the_current_folder_is_never_run(
     ids=str,
 )
 def test_what_comes_out_of_the_sandbox_is_checked(reply: dict[str, object]) -> None:
-    sound = {"title": "", "text": "abcd", "blocks": [], "page_starts": [], "warnings": []}
+    sound = Extract("", "abcd", ()).to_json()
     Extract.from_json(sound)
 
-    with pytest.raises(ValueError, match=r"order|clean"):
+    with pytest.raises(ValueError, match=r"order|clean|page"):
         Extract.from_json({**sound, **reply})
 
 

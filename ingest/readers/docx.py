@@ -10,15 +10,15 @@ from docx.table import Table
 from docx.text.paragraph import Paragraph
 
 from ingest.errors import Unreadable
-from ingest.types import Draft, Extract
+from ingest.types import Draft, Extract, File
 
 HEADING = re.compile(r"(?:Heading|heading) ([1-6])$")
 
 
-def read(data: bytes) -> Extract:
+def read(file: File) -> Extract:
     """Read a .docx; Unreadable if it is damaged or something else."""
     try:
-        document = docx.Document(io.BytesIO(data))
+        document = docx.Document(io.BytesIO(file.data))
     except (zipfile.BadZipFile, KeyError, ValueError) as problem:
         raise Unreadable(f"It is not a whole Word document ({problem}).") from problem
     draft = Draft()

@@ -3,7 +3,7 @@
 from bs4 import BeautifulSoup, NavigableString, Tag
 from bs4.element import PreformattedString
 
-from ingest.types import Draft, Extract
+from ingest.types import Draft, Extract, File
 
 LEFT_OUT = ("script", "style", "noscript", "template", "nav", "aside", "form", "svg", "iframe")
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -14,9 +14,9 @@ BLOCKS = frozenset(
 )
 
 
-def read(data: bytes) -> Extract:
+def read(file: File) -> Extract:
     """Read HTML: a block for each heading, paragraph, list item and table row."""
-    page = BeautifulSoup(data, "lxml")
+    page = BeautifulSoup(file.data, "lxml")
     title = page.title.get_text() if page.title else ""
     for tag in page.find_all(LEFT_OUT):
         tag.decompose()

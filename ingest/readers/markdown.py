@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from ingest.readers.text import decode
-from ingest.types import Block, Extract
+from ingest.types import Block, Extract, File
 
 PARSER = MarkdownIt("commonmark", {"maxNesting": 20}).enable("table")
 LEAVES = frozenset(
@@ -18,9 +18,9 @@ LEAVES = frozenset(
 MARKS = re.compile(r"\s*(?:(?:>|[-*+](?=\s)|\d{1,9}[.)](?=\s))\s*)*")
 
 
-def read(data: bytes) -> Extract:
+def read(file: File) -> Extract:
     """Read Markdown: a block for each heading, paragraph, table row and piece of code."""
-    text = decode(data)
+    text = decode(file.data)
     body = _after_front_matter(text)
     lines = list(accumulate((len(line) + 1 for line in text[body:].split("\n")), initial=body))
     tokens = PARSER.parse(text[body:])

@@ -10,7 +10,7 @@ from pypdf.errors import PyPdfError
 from pypdf.generic import Destination
 
 from ingest.errors import Unreadable
-from ingest.types import Draft, Extract, clean
+from ingest.types import Draft, Extract, File, clean
 
 ITEM = re.compile(r"(?:[•‣◦▪·*–-]|\d{1,3}[.)]|\([a-z0-9]{1,3}\))\s")
 FULL_LINE = 0.7
@@ -19,10 +19,10 @@ FULL_LINE = 0.7
 Outline = dict[int, list[tuple[int, str]]]
 
 
-def read(data: bytes) -> Extract:
+def read(file: File) -> Extract:
     """Read a PDF; Unreadable if it is damaged, locked, or holds no text at all."""
     try:
-        reader = PdfReader(io.BytesIO(data))
+        reader = PdfReader(io.BytesIO(file.data))
         if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable("It is locked with a password. Save it without one.")
         return _extract(reader)
@@ -42,7 +42,7 @@ def _extract(reader: PdfReader) -> Extract:
     if len(empty) == len(pages):
         raise Unreadable("It holds no text: its pages are images. Run OCR over it first.")
     warnings = [f"No text on page {', '.join(map(str, empty))}."] if empty else []
-    return draft.finish(_title(reader), warnings)
+    return draft.finish(_title(reader), warnings=warnings)
 
 
 def _title(reader: PdfReader) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from charset_normalizer import from_bytes
 
 from ingest.errors import Unreadable
-from ingest.types import Block, Extract, clean
+from ingest.types import Block, Extract, File, clean
 
 PARAGRAPH = re.compile(r"\S(?:.*?\S)?(?=[ \t]*\n[ \t]*\n|\s*\Z)", re.DOTALL)
 UNDERLINED = re.compile(r"([^\n]{1,120})\n([=\-~^])\2{2,}[ \t]*(?:\n|\Z)")
@@ -14,9 +14,9 @@ ITEM = re.compile(r"^[ \t]*(?:[-*•–]|\d{1,3}[.)]|\([a-z0-9]{1,3}\))[ \t]+", 
 LEVELS = {"=": 1, "-": 2, "~": 3, "^": 4}
 
 
-def read(data: bytes) -> Extract:
+def read(file: File) -> Extract:
     """Read plain text: paragraphs are set apart by blank lines, headings are underlined."""
-    text = decode(data)
+    text = decode(file.data)
     blocks: list[Block] = []
     for found in PARAGRAPH.finditer(text):
         blocks += _blocks(text, found.start(), found.end())
