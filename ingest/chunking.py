@@ -13,6 +13,9 @@ from ingest.types import Block, Extract, Range
 from retrieval.sentences import sentence_spans, trim
 from retrieval.types import Document, Passage, indexed_text
 
+VERSION = 1
+"""Goes up when the same text is cut differently, which makes the next ingest cut it again."""
+
 BULLET = re.compile(r"[•‣◦▪·]\s+")
 
 Tokens = Callable[[Sequence[str]], list[list[Range]]]

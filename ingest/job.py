@@ -1,240 +1,270 @@
 """The ingest job: files in, one new generation of the library out."""
 
-import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import secrets
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 
-from ingest.chunking import cut
-from ingest.errors import NothingToIngest, Unreadable
-from ingest.readers import Format, detect
+from ingest.finding import Found, Search, exists, find
+from ingest.intake import Entry, Intake
+from ingest.ledger import FileReport, Outcome, Report
+from ingest.progress import Follow, Progress, Stage
 from ingest.sandbox import Sandbox
-from ingest.types import Extract, File
-from retrieval import Document, Embedder, Library, Revision
-from retrieval.library import DATABASE, embed_passages
-from retrieval.types import Vectors
+from retrieval import Embedder, Library, Revision
+from retrieval.library import embed_passages
+from retrieval.types import Change, FileRecord, FileState, Run, RunState, Vectors
 
-LARGEST_BYTES = 256 * 1024 * 1024
 EMBED_AT_ONCE = 256
 """Passages a call: enough to sort by length and batch well, few enough to show progress."""
-
-
-class Outcome(StrEnum):
-    """What became of one file."""
-
-    ADDED = "added"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    FAILED = "failed"
+STAGE_AT_ONCE = 1024
+"""Passages that are put on disk together: what a kill makes the next run embed again."""
+AHEAD = 8
+"""Files that are read ahead of embedding, for each sandbox: more would only fill memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class FileReport:
-    """What became of one file, and why."""
+class Options:
+    """How a run is to go.
 
-    path: str
-    outcome: Outcome
-    reason: str = ""
-    warnings: tuple[str, ...] = ()
-    passages: int = 0
+    `prune` withdraws documents whose files are gone from the folders that are read. `dry` looks
+    and changes nothing. `id` names the run in the library.
+    """
+
+    prune: bool = False
+    dry: bool = False
+    id: str = ""
 
 
 @dataclass(slots=True)
-class Report:
-    """What an ingest did, file by file."""
+class _Work:
+    """What a run has gathered: what to publish, and what to stage before."""
 
-    files: list[FileReport] = field(default_factory=list)
-    generation: int = 0
-
-    def count(self, outcome: Outcome) -> int:
-        """Return how many files ended so."""
-        return sum(file.outcome is outcome for file in self.files)
+    added: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+    moved: list[tuple[str, str, str]] = field(default_factory=list)
+    files: list[FileRecord] = field(default_factory=list)
+    pending: list[Revision] = field(default_factory=list)
+    met: set[str] = field(default_factory=set)
 
     @property
-    def complete(self) -> bool:
-        """Whether every file was read."""
-        return not self.count(Outcome.FAILED)
-
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done ("reading", "embedding"), how much is done, and of how much."""
+    def change(self) -> Change:
+        return Change(self.added, self.withdrawn, self.moved, self.files)
 
 
 class Job:
-    """Brings files into a library; what is unchanged by content costs only its hash."""
+    """Brings files into a library; what is unchanged costs only a look.
+
+    Files are read in as many threads as there are sandboxes, beside the embedding.
+    """
 
     def __init__(
-        self, library: Library, embedder: Embedder, sandbox: Sandbox, *, chunk_tokens: int
+        self,
+        library: Library,
+        embedder: Embedder,
+        sandboxes: Sequence[Sandbox],
+        *,
+        chunk_tokens: int,
     ) -> None:
         self._library = library
         self._embedder = embedder
-        self._sandbox = sandbox
-        self._chunk_tokens = min(chunk_tokens, embedder.max_tokens)
+        self._sandboxes = sandboxes
+        self._chunk_tokens = chunk_tokens
 
-    def run(self, paths: Sequence[Path], progress: Progress) -> Report:
+    def run(
+        self, paths: Sequence[Path], follow: Follow, options: Options | None = None
+    ) -> Report:
         """Ingest files and folders and publish what changed as one generation.
 
-        A file that cannot be read is reported and the others go on. NothingToIngest is
-        raised before anything is read, if a path does not exist or holds no file.
+        A file that cannot be read is reported and the others go on. NothingToIngest is raised
+        before anything is read, if a path does not exist or holds no file. What `follow`
+        raises ends the run; what it had embedded is not embedded again by the next.
         """
-        with self._library.writing():
-            report = Report()
-            revisions: list[Revision] = []
-            revived: list[Document] = []
-            files = list(_files(paths))
-            for number, file in enumerate(files):
-                progress("reading", number, len(files))
-                report.files.append(self._take(file, revisions, revived))
-            progress("reading", len(files), len(files))
-            report.generation = self._library.generation
-            if revisions or revived:
-                vectors = self._embed(revisions, progress)
-                report.generation = self._library.publish(revisions, vectors, revived)
+        options = options or Options()
+        if options.dry:
+            return self._run(paths, follow, options)
+        options = replace(options, id=options.id or secrets.token_hex(8))
+        with self._library.writing(), self._recorded(paths, options.id) as ended:
+            report = self._run(paths, follow, options)
+            ended.append(report.generation)
             return report
 
-    def _take(
-        self, file: "_File", revisions: list[Revision], revived: list[Document]
-    ) -> FileReport:
-        path, shown = file.source, file.shown
-        try:
-            if file.problem:
-                raise Unreadable(file.problem)
-            data = _load(path)
-            form = detect(File(path.name, data))
-            document_id = _identify(path, data, form)
-            old = self._library.current(path)
-            if old and old.id == document_id:
-                return FileReport(shown, Outcome.UNCHANGED)
-            outcome = Outcome.CHANGED if old else Outcome.ADDED
-            if known := self._library.stored(document_id):
-                revived.append(known)
-                return FileReport(shown, outcome)
-            extract = self._sandbox.read(path, data)
-            revision = self._revise(document_id, path, shown, data, form, extract)
-        except Unreadable as problem:
-            return FileReport(shown, Outcome.FAILED, reason=str(problem))
-        revisions.append(revision)
-        return FileReport(
-            shown, outcome, warnings=extract.warnings, passages=len(revision.passages)
+    def _run(self, paths: Sequence[Path], follow: Follow, options: Options) -> Report:
+        progress = Progress()
+        follow(progress)
+        search = find(paths, time.time_ns())
+        progress.files, progress.bytes = len(search.files), sum(f.size for f in search.files)
+        intake = Intake(
+            self._library,
+            self._embedder,
+            chunk_tokens=self._chunk_tokens,
+            run=options.id,
+            dry=options.dry,
         )
+        work, report = _Work(), Report(dry=options.dry)
+        progress.stage = Stage.READING
+        for found, entries in self._taken(search.files, intake):
+            for entry in entries:
+                self._note(entry, intake, work, report)
+                progress.failed += entry.report.outcome is Outcome.FAILED
+            work.withdrawn += self._left_containers(found, entries, intake)
+            progress.files_done += 1
+            progress.bytes_done += found.size
+            progress.file = found.shown
+            self._stage(work, progress, follow, least=STAGE_AT_ONCE)
+            follow(progress)
+        self._note_gone(search, intake, work, report, prune=options.prune)
+        report.generation = self._library.generation
+        if not options.dry:
+            self._stage(work, progress, follow, least=1)
+            progress.stage = Stage.PUBLISHING
+            follow(progress)
+            report.generation = self._publish(work)
+        progress.stage, progress.file = Stage.DONE, ""
+        follow(progress)
+        report.seconds = round(progress.seconds, 3)
+        return report
 
-    def _revise(
-        self,
-        document_id: str,
-        path: Path,
-        shown: str,
-        data: bytes,
-        form: Format,
-        extract: Extract,
-    ) -> Revision:
-        if not any(not block.level for block in extract.blocks):
-            raise Unreadable("It holds no text.")
-        document = Document(
-            id=document_id,
-            source=str(path),
-            path=shown,
-            title=extract.title or path.stem,
-            sha256=hashlib.sha256(data).hexdigest(),
-            media_type=form.media_type,
-            size_bytes=len(data),
-            characters=len(extract.text),
-            page_starts=extract.page_starts,
-            reader=form.reader,
-            added_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        self._library.keep_original(document.sha256, data)
-        passages = cut(document, extract, self._embedder.tokens, self._chunk_tokens)
-        return Revision(document, extract.text, passages)
+    def _taken(
+        self, files: Sequence[Found], intake: Intake
+    ) -> Iterator[tuple[Found, list[Entry]]]:
+        """Take files in, some at a time, and return what became of them in their order."""
+        free: SimpleQueue[Sandbox] = SimpleQueue()
+        for sandbox in self._sandboxes:
+            free.put(sandbox)
 
-    def _embed(self, revisions: Sequence[Revision], progress: Progress) -> Vectors:
+        def take(found: Found) -> list[Entry]:
+            sandbox = free.get()
+            try:
+                return intake.take(found, sandbox)
+            finally:
+                free.put(sandbox)
+
+        with ThreadPoolExecutor(len(self._sandboxes)) as pool:
+            ahead: deque[tuple[Found, Future[list[Entry]]]] = deque()
+            try:
+                for found in files:
+                    ahead.append((found, pool.submit(take, found)))
+                    if len(ahead) >= AHEAD * len(self._sandboxes):
+                        first, future = ahead.popleft()
+                        yield first, future.result()
+                while ahead:
+                    first, future = ahead.popleft()
+                    yield first, future.result()
+            finally:
+                for _, future in ahead:
+                    future.cancel()
+
+    def _note(self, entry: Entry, intake: Intake, work: _Work, report: Report) -> None:
+        """Gather what is to be done about a file."""
+        source = entry.record.source
+        report.files.append(entry.report)
+        work.met.add(source)
+        if entry.record.run:
+            work.files.append(entry.record)
+        if entry.revision:
+            work.pending.append(entry.revision)
+        if entry.document_id:
+            work.added.append(entry.document_id)
+        elif entry.report.outcome is Outcome.CHANGED and (live := intake.live.get(source)):
+            work.withdrawn.append(live.document_id)  # it holds files now, and no text
+        if entry.moved:
+            work.moved.append((entry.moved.document_id, source, entry.record.path))
+            work.files.append(_gone(entry.moved.source, entry.moved.path))
+
+    def _left_containers(
+        self, found: Found, entries: Sequence[Entry], intake: Intake
+    ) -> list[str]:
+        """Return the documents of files that are no longer inside a file that was read."""
+        if not entries or entries[0].report.outcome is Outcome.FAILED:
+            return []
+        there = {entry.record.source for entry in entries}
+        inside = intake.inside(found.source)
+        return [place.document_id for place in inside if place.source not in there]
+
+    def _note_gone(
+        self, search: Search, intake: Intake, work: _Work, report: Report, *, prune: bool
+    ) -> None:
+        """Report the files that answers come from and that are no longer there."""
+        settled = {document_id for document_id, _, _ in work.moved}.union(work.withdrawn)
+        for source, place in intake.live.items():
+            if source in work.met or place.document_id in settled:
+                continue
+            if not search.covers(source) or exists(source):
+                continue
+            reason = "It is no longer there."
+            if prune:
+                work.withdrawn.append(place.document_id)
+                work.files.append(_gone(source, place.path))
+            else:
+                reason += " Answers still come from it: --prune withdraws it."
+            report.files.append(
+                FileReport(place.path, Outcome.GONE, reason, document_id=place.document_id)
+            )
+
+    def _stage(self, work: _Work, progress: Progress, follow: Follow, *, least: int) -> None:
+        """Embed what was read and put it on disk, if there is enough of it."""
+        if sum(len(revision.passages) for revision in work.pending) < least:
+            return
+        vectors = self._embed(work.pending, progress, follow)
+        self._library.stage(work.pending, vectors)
+        work.pending.clear()
+
+    def _embed(
+        self, revisions: Sequence[Revision], progress: Progress, follow: Follow
+    ) -> Vectors:
+        """Return a row for each passage; texts that were embedded before are not again."""
+        keys = [key for revision in revisions for key in revision.keys]
         pairs = [(r.document.title, passage) for r in revisions for passage in r.passages]
-        rows = [np.empty((0, self._embedder.dimensions), np.float32)]
-        for at in range(0, len(pairs), EMBED_AT_ONCE):
-            progress("embedding", at, len(pairs))
-            rows.append(embed_passages(self._embedder, pairs[at : at + EMBED_AT_ONCE]))
-        progress("embedding", len(pairs), len(pairs))
-        return np.concatenate(rows)
+        rows = self._library.known_vectors(keys)
+        progress.reused += sum(key in rows for key in keys)
+        unknown = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in rows}
+        wanted = sorted(unknown, key=lambda key: len(unknown[key][1].text))
+        for at in range(0, len(wanted), EMBED_AT_ONCE):
+            some = wanted[at : at + EMBED_AT_ONCE]
+            vectors = embed_passages(self._embedder, [unknown[key] for key in some])
+            rows |= dict(zip(some, vectors, strict=True))
+            progress.passages += len(some)
+            follow(progress)
+        return np.stack([rows[key] for key in keys]).astype(np.float32)
+
+    def _publish(self, work: _Work) -> int:
+        self._library.consolidate()
+        generation = self._library.publish(work.change)
+        self._library.tidy()
+        return generation
+
+    @contextmanager
+    def _recorded(self, paths: Sequence[Path], run_id: str) -> Iterator[list[int]]:
+        """Record that a run goes on, and how it ended: with the generation it is given."""
+        ledger, generation = self._library.ledger, list[int]()
+        run = Run(run_id, _now(), RunState.RUNNING, tuple(map(str, paths)))
+        ledger.start(run)
+        try:
+            yield generation
+        except BaseException as problem:
+            stopped = isinstance(problem, KeyboardInterrupt | Cancelled)
+            state = RunState.CANCELLED if stopped else RunState.FAILED
+            ledger.end(run_id, state, _now(), problem=str(problem) or type(problem).__name__)
+            raise
+        ledger.end(run_id, RunState.DONE, _now(), generation=generation[0])
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file that was found; `problem` says why it cannot even be tried."""
-
-    source: Path
-    shown: str
-    problem: str | None = None
+class Cancelled(Exception):  # noqa: N818 - it is no error
+    """Whoever follows a run has asked it to stop."""
 
 
-def _files(paths: Sequence[Path]) -> Iterator[_File]:
-    """Return each file with the path readers are shown, relative to the folder named."""
-    seen: set[Path] = set()
-    for path in paths:
-        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for forbidden folders
-            raise NothingToIngest(f"There is no file or folder {path}, or it may not be looked at.")
-        found = sorted(_walk(path), key=lambda f: f.source) if path.is_dir() else [_found(path)]
-        if not found:
-            raise NothingToIngest(f"There are no files in {path}.")
-        for file in found:
-            if file.source not in seen:
-                seen.add(file.source)
-                yield file
+def _gone(source: str, path: str) -> FileRecord:
+    reason = "It is no longer there."
+    return FileRecord(source, path, FileState.GONE, reason, run="gone", met_at=_now())
 
 
-def _walk(folder: Path) -> Iterator[_File]:
-    """Return the files below a folder; hidden ones, and libraries of ours, are left out."""
-    closed: list[OSError] = []
-    for top, folders, files in os.walk(folder, onerror=closed.append):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in [name for name in folders if Path(top, name).is_symlink()]:
-            reason = "It is a link to a folder. Name that folder itself."
-            yield _File(Path(top, name), _shown(Path(top, name), folder), reason)
-        libraries = [name for name in folders if os.path.exists(Path(top, name, DATABASE))]  # noqa: PTH110
-        folders[:] = [name for name in folders if name not in libraries]
-        yield from (_found(Path(top, name), folder) for name in files if name[0] != ".")
-    for problem in closed:
-        path = Path(problem.filename)
-        reason = f"The folder cannot be opened: {problem.strerror}."
-        yield _File(path, _shown(path, folder), reason)
-
-
-def _found(path: Path, folder: Path | None = None) -> _File:
-    shown = _shown(path, folder)
-    try:
-        source = path.resolve()
-    except (OSError, RuntimeError):
-        return _File(path, shown, "It is a link that leads nowhere.")
-    if shown != _shown(path, folder, errors="surrogateescape") or not str(source).isprintable():
-        return _File(source, shown, "Its name is not plain text. Rename it.")
-    return _File(source, shown)
-
-
-def _shown(path: Path, folder: Path | None, errors: str = "replace") -> str:
-    """Return a path as text that can be printed, whatever bytes it is made of."""
-    relative = path.relative_to(folder) if folder else Path(path.name)
-    return os.fsencode(relative.as_posix()).decode("utf-8", errors)
-
-
-def _load(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if not path.is_file():
-            raise Unreadable("It is not an ordinary file.")
-        if size > LARGEST_BYTES:
-            raise Unreadable(f"It is larger than {LARGEST_BYTES // 2**20} MiB. Split it.")
-        data = path.read_bytes()
-    except OSError as problem:
-        raise Unreadable(f"It cannot be opened: {problem.strerror}.") from problem
-    if not data:
-        raise Unreadable("It is empty.")
-    return data
-
-
-def _identify(path: Path, data: bytes, form: Format) -> str:
-    """Return the id of a revision: the same file, content and reader give the same id."""
-    parts = (str(path), hashlib.sha256(data).hexdigest(), form.reader)
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -3,7 +3,7 @@
 from retrieval.embedder import Embedder, SentenceTransformerEmbedder
 from retrieval.errors import RetrievalError
 from retrieval.library import Library
-from retrieval.types import Document, Filters, Hit, Passage, Revision, Span
+from retrieval.types import Document, Filters, Hit, Passage, Reading, Revision, Span, Standing
 
 __all__ = [
     "Document",
@@ -12,8 +12,10 @@ __all__ = [
     "Hit",
     "Library",
     "Passage",
+    "Reading",
     "RetrievalError",
     "Revision",
     "SentenceTransformerEmbedder",
     "Span",
+    "Standing",
 ]

@@ -7,7 +7,8 @@ RetrievalError
 ├── LibraryUnreadable     the database or a segment is damaged, or from a newer Footnote
 ├── LibraryUnwritable     the folder cannot be written to, or the disk is full
 ├── LibraryBusy           another process is writing to the library
-└── DocumentNotFound      no document has that id
+├── DocumentNotFound      no document has that id
+└── GenerationNotFound    there is no such generation to go back to
 """
 
 
@@ -41,3 +42,7 @@ class LibraryBusy(RetrievalError):
 
 class DocumentNotFound(RetrievalError):
     """No document has that id."""
+
+
+class GenerationNotFound(RetrievalError):
+    """There is no such generation to go back to."""

@@ -1,27 +1,52 @@
 """The library: one folder that holds documents, and finds passages in them."""
 
 import fcntl
-import math
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from retrieval.embedder import Embedder
-from retrieval.errors import EmbedderMismatch, LibraryBusy, LibraryMissing, LibraryUnwritable
-from retrieval.fusion import reciprocal_rank
-from retrieval.segments import Segments, write_durably, write_segment
+from retrieval.errors import (
+    DocumentNotFound,
+    EmbedderMismatch,
+    GenerationNotFound,
+    LibraryBusy,
+    LibraryMissing,
+    LibraryUnreadable,
+    LibraryUnwritable,
+)
+from retrieval.files import Originals
+from retrieval.segments import Ids, Segment, to_merge, write_segment
+from retrieval.snapshot import Snapshot
 from retrieval.store import Store
-from retrieval.types import Document, Filters, Hit, Passage, Revision, Vectors, indexed_text
-from retrieval.words import content_words
+from retrieval.store.ledger import Ledger, standing_of
+from retrieval.types import (
+    Change,
+    Document,
+    FileRecord,
+    FileState,
+    Filters,
+    Generation,
+    Hit,
+    Passage,
+    Reading,
+    Revision,
+    SegmentRecord,
+    Source,
+    Standing,
+    Vectors,
+    indexed_text,
+)
+from retrieval.upkeep import Upkeep
 
 DATABASE = "library.sqlite3"
-CANDIDATES = 50
-"""How many passages each ranking hands to the fusion."""
 
 
 class Library:
@@ -36,9 +61,12 @@ class Library:
             raise LibraryMissing(f"There is no library in {home}: make one with `footnote ingest`.")
         with _writing_to(home):
             home.mkdir(parents=True, exist_ok=True)
-        self._home = home
+        self.home = home
+        self.originals = Originals(home / "originals")
+        self._segments = home / "segments"
         self._embedder = embedder
         self._store = Store(home / DATABASE)
+        self.upkeep = Upkeep(self._store, self._segments, self.originals)
         self._lock = threading.Lock()
         self._newest: Snapshot | None = None
 
@@ -51,13 +79,18 @@ class Library:
         """The number of the newest generation; 0 when nothing was published."""
         return self._store.generation()
 
-    def snapshot(self) -> "Snapshot":
+    @property
+    def ledger(self) -> Ledger:
+        """What became of each file, and of each run of the ingest job."""
+        return self._store.ledger
+
+    def snapshot(self) -> Snapshot:
         """Return the newest generation, to be held for a whole question."""
         generation = self._store.generation()
         with self._lock:
             if self._newest is None or self._newest.generation != generation:
                 self._check_embedder()
-                self._newest = Snapshot(self._home, self._store, self._embedder, generation)
+                self._newest = Snapshot(self._segments, self._store, self._embedder, generation)
             return self._newest
 
     def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
@@ -68,169 +101,236 @@ class Library:
         """Return the documents answers come from, by path."""
         return self._store.documents(self._store.generation())
 
+    def generations(self, limit: int = 20) -> list[Generation]:
+        """Return the newest generations, newest first."""
+        return self._store.generations(limit)
+
     def document(self, document_id: str) -> Document:
         """Return a document, also one that was withdrawn or superseded."""
         return self._store.document(document_id)
 
-    def is_current(self, document_id: str) -> bool:
-        """Whether answers still come from this revision."""
-        return self._store.is_live(document_id, self._store.generation())
+    def standing(self, document_id: str) -> Standing:
+        """Return what answers make of a revision; DocumentNotFound if there never was one."""
+        document = self._store.document(document_id)
+        generation = self._store.generation()
+        if self._store.is_live(document_id, generation):
+            return Standing.CURRENT
+        if not self._store.has_text(document_id):
+            return Standing.ERASED
+        newer = self._store.current(document.source, generation)
+        return Standing.SUPERSEDED if newer else Standing.WITHDRAWN
 
     def text(self, document_id: str) -> str:
         """Return a document's extracted text, which citations count characters of."""
         return self._store.text(document_id)
 
+    def reading(self, document_id: str) -> Reading:
+        """Return what reading a document's file came to."""
+        return self._store.reading(document_id)
+
     def original(self, document_id: str) -> Path:
         """Return the kept copy of the file a document was read from."""
-        return self._originals / self._store.document(document_id).sha256
-
-    def current(self, source: Path) -> Document | None:
-        """Return the live revision that was read from a file, or None."""
-        return self._store.current(str(source), self._store.generation())
+        return self.originals.path(self._store.document(document_id).sha256)
 
     def stored(self, document_id: str) -> Document | None:
         """Return a revision if it was ever stored, live or not."""
-        return self._store.document(document_id) if self._store.holds(document_id) else None
+        try:
+            return self._store.document(document_id)
+        except DocumentNotFound:
+            return None
 
-    def keep_original(self, sha256: str, data: bytes) -> None:
-        """Keep a file under its hash, on disk when this returns."""
-        with _writing_to(self._home):
-            if not (path := self._originals / sha256).exists():
-                write_durably(path, data)
+    def current(self, source: str) -> Document | None:
+        """Return the live revision that was read from a file, or None."""
+        return self._store.current(source, self._store.generation())
+
+    def revisions(self, source: str) -> list[Document]:
+        """Return every revision of a file that is still stored, oldest first."""
+        return [d for d in self._store.revisions(source) if self._store.has_text(d.id)]
+
+    def sources(self) -> dict[str, Source]:
+        """Return the files answers come from, by where they are."""
+        return self._store.sources(self._store.generation())
+
+    def copies(self, sha256: str) -> list[Document]:
+        """Return the live documents of a content, by path."""
+        return self._store.copies(sha256, self._store.generation())
+
+    def known_vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """Return the vectors of passages that were embedded before, by key.
+
+        Segments that are damaged are passed over: what they held is embedded again.
+        """
+        wanted = self._store.keyed(list(dict.fromkeys(keys)))
+        ids = np.array(sorted(wanted.values()), np.int64)
+        rows: dict[int, Vectors] = {}
+        for record in self._store.all_segments():
+            inside = ids[(ids >= record.first) & (ids <= record.last)]
+            if len(inside):
+                found, vectors = self._vectors(record, inside)
+                rows |= dict(zip(found.tolist(), vectors, strict=True))
+        return {key: rows[number] for key, number in wanted.items() if number in rows}
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the right to write; LibraryBusy if another process has it."""
-        with _writing_to(self._home):
-            file = (self._home / "write.lock").open("w")
+        with _writing_to(self.home):
+            file = (self.home / "write.lock").open("w")
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as problem:
                 raise LibraryBusy(
-                    f"Another ingest is writing to {self._home}. Try again when it has ended."
+                    f"Another ingest is writing to {self.home}. Try again when it has ended."
                 ) from problem
             self._check_embedder()
             yield
 
-    def publish(
-        self, revisions: Sequence[Revision], vectors: Vectors, revived: Sequence[Document] = ()
-    ) -> int:
-        """Publish revisions as the next generation and return its number.
+    def keep_original(self, file: BinaryIO) -> str:
+        """Keep a copy of an open file, on disk when this returns; return its SHA-256."""
+        with _writing_to(self.home):
+            return self.originals.keep(file)
 
-        `vectors` has one row for each passage, in order. `revived` are revisions stored
-        before, to be answered from again. A live revision of the same source is withdrawn.
-        Nothing shows before everything is on disk. The caller holds `writing`.
+    def stage(self, revisions: Sequence[Revision], vectors: Vectors) -> None:
+        """Store revisions aside: on disk when this returns, and in no answer.
+
+        `vectors` has one row for each passage, in order. The caller holds `writing`, and
+        names the documents to `publish` when all that belongs together is staged.
         """
-        with _writing_to(self._home):
-            return self._publish(revisions, vectors, revived)
+        with _writing_to(self.home):
+            first = self._store.next_passage_id()
+            segment = None
+            if len(vectors):
+                ids = np.arange(first, first + len(vectors), dtype=np.int64)
+                segment = write_segment(self._segments, ids, vectors)
+            with self._store.staging() as staging:
+                for revision in revisions:
+                    staging.add(revision, first)
+                    first += len(revision.passages)
+                if segment:
+                    staging.add_segment(segment)
 
-    def _publish(
-        self, revisions: Sequence[Revision], vectors: Vectors, revived: Sequence[Document]
-    ) -> int:
-        first = self._store.next_passage_id()
-        segment = None
-        if len(vectors):
-            ids = np.arange(first, first + len(vectors), dtype=np.int64)
-            segment = write_segment(self._segments, ids, vectors)
-        with self._store.publication(datetime.now(UTC).isoformat(timespec="seconds")) as edition:
-            edition.set("embedder", self._embedder.name)
-            for document in (*revived, *(r.document for r in revisions)):
-                if old := self.current(Path(document.source)):
-                    edition.withdraw(old.id)
-            for document in revived:
-                edition.revive(document.id)
-            for revision in revisions:
-                edition.add(revision, first)
-                first += len(revision.passages)
-            if segment:
-                edition.add_segment(segment)
-        return edition.generation
+    def publish(self, change: Change) -> int:
+        """Make a change show, all of it at once, as the next generation; return its number.
+
+        A change of nothing writes its ledger entries and makes no generation.
+        """
+        with _writing_to(self.home):
+            if not change:
+                self._store.ledger.write(change.files)
+                return self._store.generation()
+            with self._store.publication() as edition:
+                edition.set("embedder", self._embedder.name)
+                edition.apply(change, datetime.now(UTC).isoformat(timespec="seconds"))
+            return edition.generation
+
+    def withdraw(self, document_ids: Sequence[str], *, erase: bool = False) -> int:
+        """Let no answer come from these files, from the next question on.
+
+        Their files are not read again until restored. With `erase` their text, in every
+        revision, and their kept originals are deleted for good. Returns the generation.
+        """
+        documents = [self._store.document(name) for name in document_ids]
+        sources = list(dict.fromkeys(d.source for d in documents))
+        generation = self._store.generation()
+        live = [d.id for s in sources if (d := self._store.current(s, generation))]
+        records = [self._record(d) for d in {d.source: d for d in documents}.values()]
+        reason = "It was erased." if erase else "It was withdrawn."
+        number = self.publish(
+            Change(
+                withdrawn=live,
+                files=[standing_of(r, FileState.WITHDRAWN, reason) for r in records],
+                cause="withdraw",
+            )
+        )
+        if erase:
+            with self.writing(), _writing_to(self.home):
+                self.upkeep.erase(sources)
+        return number
+
+    def restore(self, document_ids: Sequence[str]) -> int:
+        """Answer again from documents that were withdrawn; DocumentNotFound if erased."""
+        documents = [self._store.document(name) for name in document_ids]
+        for document in documents:
+            if not self._store.has_text(document.id):
+                raise DocumentNotFound(
+                    f"{document.path} was erased. Its file can be ingested again:"
+                    f" `footnote ingest --again {document.source}`."
+                )
+        records = [standing_of(self._record(d), FileState.READ) for d in documents]
+        records = [
+            replace(record, document_id=d.id, sha256=d.sha256)
+            for record, d in zip(records, documents, strict=True)
+        ]
+        with _writing_to(self.home):
+            self._store.ledger.write(records)
+        return self.publish(Change(added=document_ids, cause="restore"))
+
+    def rollback(self, to: int | None = None) -> int:
+        """Publish an older generation again; None means the one before what now shows.
+
+        Returns its number. Raises GenerationNotFound. What was erased stays so.
+        """
+        with self.writing():
+            generations = {g.number: g for g in self._store.generations(-1)}
+            newest = self._store.generation()
+            if to is None:
+                shown = generations[newest].restores if newest else None
+                to = (shown if shown is not None else newest) - 1
+            if to not in generations or to >= newest:
+                raise GenerationNotFound(
+                    f"There is no generation {to} to go back to."
+                    " `footnote rollback --list` shows those there are."
+                )
+            now = {d.id for d in self._store.documents(newest)}
+            then = {d.id for d in self._store.documents(to) if self._store.has_text(d.id)}
+            change = Change(
+                added=sorted(then - now),
+                withdrawn=sorted(now - then),
+                cause="rollback",
+                restores=to,
+            )
+            self.publish(change)
+            return to
+
+    def tidy(self) -> None:
+        """Merge small segments and delete what nothing refers to. The caller holds `writing`.
+
+        Generations stay as they are: readers that hold one notice nothing.
+        """
+        with _writing_to(self.home):
+            self.upkeep.remove_leftovers()
+            self.upkeep.merge(to_merge(self._store.all_segments()))
+            self.upkeep.sweep()
+
+    def consolidate(self) -> None:
+        """Make one segment of those that are staged, before readers meet them."""
+        with _writing_to(self.home):
+            self.upkeep.merge(self._store.all_segments(staged_only=True))
+
+    def _record(self, document: Document) -> FileRecord:
+        return self._store.ledger.file(document.source) or FileRecord(
+            source=document.source,
+            path=document.path,
+            state=FileState.READ,
+            sha256=document.sha256,
+            reader=document.reader,
+            document_id=document.id,
+            met_at=document.added_at,
+        )
+
+    def _vectors(self, record: SegmentRecord, ids: Ids) -> tuple[Ids, Vectors]:
+        try:
+            return Segment(self._segments, record).rows(ids)
+        except LibraryUnreadable:
+            return ids[:0], np.empty((0, 0), np.float32)
 
     def _check_embedder(self) -> None:
         stored = self._store.setting("embedder")
         if stored is not None and stored != self._embedder.name:
             raise EmbedderMismatch(
-                f"The library in {self._home} was built with the embedder {stored}, not"
+                f"The library in {self.home} was built with the embedder {stored}, not"
                 f" {self._embedder.name}. Use that one, or ingest into a new folder (--home)."
             )
-
-    @property
-    def _segments(self) -> Path:
-        return self._home / "segments"
-
-    @property
-    def _originals(self) -> Path:
-        return self._home / "originals"
-
-
-class Snapshot:
-    """One generation of the library, the same from the first look to the last."""
-
-    def __init__(self, home: Path, store: Store, embedder: Embedder, generation: int) -> None:
-        self.generation = generation
-        self._store = store
-        self._embedder = embedder
-        self._segments = Segments(home / "segments", store.segments(generation))
-        self._documents = {d.id: d for d in store.documents(generation)}
-        self._passages = store.passage_count()
-        live = store.passage_ids(self._documents)
-        self._live = None if len(live) == self._segments.passages else np.array(live, np.int64)
-
-    def __len__(self) -> int:
-        """How many documents there are to answer from."""
-        return len(self._documents)
-
-    def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
-        """Return the passages that bear most on a query, best first.
-
-        The dense and the lexical ranking are fused by reciprocal rank.
-        """
-        chosen = self._choose(filters)
-        allowed = self._live
-        if chosen is not None:
-            allowed = np.array(self._store.passage_ids(chosen), np.int64)
-        vector = self._embedder.embed([query])
-        dense = self._segments.search(vector, CANDIDATES, allowed)
-        words = content_words(query)
-        lexical = self._store.lexical(words, chosen, self.generation, CANDIDATES)
-        fused = reciprocal_rank([[i for i, _ in dense], lexical])
-        best = list(fused)[:limit]
-        similarity = dict(dense) | self._similarities(best, dict(dense), vector)
-        passages = self._store.passages(best)
-        return [
-            Hit(
-                passage=passages[i],
-                document=self._documents[passages[i].document_id],
-                score=fused[i],
-                similarity=similarity[i],
-            )
-            for i in best
-        ]
-
-    def weights(self, stems: Iterable[str]) -> dict[str, float]:
-        """Return how telling each stem is: bm25's inverse document frequency, at least 0."""
-        wanted = list(dict.fromkeys(stems))
-        counts = self._store.passages_with(wanted)
-        total = self._passages
-        return {
-            stem: math.log(1 + (total - n + 0.5) / (n + 0.5))
-            for stem in wanted
-            for n in [min(counts.get(stem, 0), total)]
-        }
-
-    def _choose(self, filters: Filters | None) -> list[str] | None:
-        if not filters:
-            return None
-        return [d.id for d in self._documents.values() if filters.allow(d)]
-
-    def _similarities(
-        self, ids: Sequence[int], known: dict[int, float], vector: Vectors
-    ) -> dict[int, float]:
-        """Return the cosine of the passages that only their words found."""
-        missing = np.array([i for i in ids if i not in known], np.int64)
-        found = self._segments.search(vector, max(1, len(missing)), missing)
-        return dict(found)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """What the library holds and what a search returns."""
 
+import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +64,42 @@ class Document:
         return int(np.searchsorted(self.page_starts, offset, side="right"))
 
 
+class Standing(StrEnum):
+    """What answers make of a revision of a document."""
+
+    CURRENT = "current"  # they come from it
+    SUPERSEDED = "superseded"  # they come from a newer revision of the same file
+    WITHDRAWN = "withdrawn"  # they come from none of its revisions
+    ERASED = "erased"  # and its text is no longer stored
+
+
+@dataclass(frozen=True, slots=True)
+class PageNote:
+    """What became of one page: its state, its printed number, and what was found on it."""
+
+    state: str
+    label: str
+    tables: int
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading a file came to: the ledger of one revision.
+
+    `unread` says what the file holds that is not in the text. `uncovered` counts the
+    characters of the text, white space apart, that stand in no passage: 0 is the proof that
+    nothing was lost on the way.
+    """
+
+    seconds: float = 0.0
+    tables: int = 0
+    pages: tuple[PageNote, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    uncovered: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Revision:
     """A document on its way into the library, with its text and passages."""
@@ -69,6 +107,126 @@ class Revision:
     document: Document
     text: str
     passages: Sequence[Passage]
+    reading: Reading = Reading()
+
+    @property
+    def keys(self) -> list[bytes]:
+        """One key a passage: equal keys have equal vectors."""
+        return [passage_key(self.document.title, p.heading, p.text) for p in self.passages]
+
+
+class FileState(StrEnum):
+    """What became of a file the last time it was met."""
+
+    READ = "read"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"  # by an operator: not read again until restored
+    GONE = "gone"  # no longer where it was
+    WAITING = "waiting"  # uploaded, and not yet read
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file in the ledger.
+
+    `stamp` is the size and times it had on disk, empty when they prove nothing. `document_id`
+    is None for a file that failed, and for one that only holds others.
+    """
+
+    source: str
+    path: str
+    state: FileState
+    reason: str = ""
+    sha256: str = ""
+    reader: str = ""
+    stamp: str = ""
+    document_id: str | None = None
+    run: str = ""
+    met_at: str = ""
+
+
+class RunState(StrEnum):
+    """How an ingest stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the ingest job: what it was to read, how far it is, how it ended."""
+
+    id: str
+    started_at: str
+    state: RunState
+    paths: tuple[str, ...] = ()
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    ended_at: str | None = None
+    generation: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRecord:
+    """What the database says of one segment file: it holds passages `first` to `last`."""
+
+    name: str
+    sha256: str
+    passages: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that answers come from, and the revision they come from, in short.
+
+    `has_images` tells whether some of its pages are images that were not read.
+    """
+
+    source: str
+    document_id: str
+    path: str
+    title: str
+    sha256: str
+    media_type: str
+    reader: str
+    partly_read: bool
+    has_images: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What one publication made: when, why, and of what it is made."""
+
+    number: int
+    published_at: str
+    cause: str
+    restores: int | None
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a publication changes: documents to answer from, by id, and no longer to.
+
+    A live revision of the same source as one that is added is withdrawn by itself. `moved`
+    holds (document id, new source, new path).
+    """
+
+    added: Sequence[str] = ()
+    withdrawn: Sequence[str] = ()
+    moved: Sequence[tuple[str, str, str]] = ()
+    files: Sequence[FileRecord] = ()
+    cause: str = "ingest"
+    restores: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether answers change at all."""
+        return bool(self.added or self.withdrawn or self.moved) or self.restores is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +280,10 @@ def indexed_text(title: str, heading: Sequence[str], text: str) -> str:
     names = dict.fromkeys(re.sub(r"\s+", " ", part).strip() for part in (title, *heading))
     place = " › ".join(names)
     return f"{place[-200:]}\n{text}"
+
+
+def passage_key(title: str, heading: Sequence[str], text: str) -> bytes:
+    """Return the hash of what is embedded for a passage: equal keys have equal vectors."""
+    return hashlib.blake2b(
+        indexed_text(title, heading, text).encode("utf-8"), digest_size=16
+    ).digest()

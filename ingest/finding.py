@@ -1,0 +1,122 @@
+"""Finding the files that are to be read."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.errors import NothingToIngest
+from retrieval.library import DATABASE
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that was found; `problem` says why it cannot even be tried.
+
+    `source` names it in the library: its absolute path, or what it was uploaded as. `shown` is
+    what readers are told. `stamp` is its size and times on disk; empty when a change could
+    hide behind them.
+    """
+
+    source: str
+    shown: str
+    file: Path
+    size: int = 0
+    stamp: str = ""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search for files came to: the files, the folders that were gone through whole,
+    and those below them that could not be opened."""
+
+    files: Sequence[Found]
+    folders: Sequence[Path]
+    closed: Sequence[Path]
+
+    def covers(self, source: str) -> bool:
+        """Whether the file would have been found, were it there."""
+        inside = any(source.startswith(f"{folder}{os.sep}") for folder in self.folders)
+        return inside and not any(source.startswith(f"{path}{os.sep}") for path in self.closed)
+
+
+def find(paths: Sequence[Path], now_ns: int) -> Search:
+    """Return each file once, with the path readers are shown: relative to the folder named.
+
+    `now_ns` is the time on the file system's clock, in nanoseconds since 1970. Raises
+    NothingToIngest if a path does not exist or holds no file.
+    """
+    files: dict[str, Found] = {}
+    folders, closed = [], []
+    for path in paths:
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for forbidden folders
+            raise NothingToIngest(f"There is no file or folder {path}, or it may not be looked at.")
+        if path.is_dir():
+            found = sorted(_walk(path, closed, now_ns), key=lambda f: f.source)
+            folders.append(path.resolve())
+        else:
+            found = [_found(path, None, now_ns)]
+        if not found:
+            raise NothingToIngest(f"There are no files in {path}.")
+        for file in found:
+            files.setdefault(file.source, file)
+    return Search(list(files.values()), folders, closed)
+
+
+def exists(source: str) -> bool:
+    """Whether a file is still where it was; one inside another goes with that."""
+    return os.path.exists(source) or os.path.exists(source.split("!/")[0])  # noqa: PTH110
+
+
+def _walk(folder: Path, closed: list[Path], now_ns: int) -> Iterator[Found]:
+    """Return the files below a folder; hidden ones, and libraries of ours, are left out."""
+    problems: list[OSError] = []
+    for top, folders, files in os.walk(folder, onerror=problems.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in [name for name in folders if Path(top, name).is_symlink()]:
+            yield _refused(Path(top, name), folder, "It is a link to a folder. Name that itself.")
+        libraries = [name for name in folders if os.path.exists(Path(top, name, DATABASE))]  # noqa: PTH110
+        folders[:] = [name for name in folders if name not in libraries]
+        yield from (_found(Path(top, name), folder, now_ns) for name in files if name[0] != ".")
+    for problem in problems:
+        path = Path(problem.filename)
+        closed.append(path.resolve())
+        yield _refused(path, folder, f"The folder cannot be opened: {problem.strerror}.")
+
+
+def _refused(path: Path, folder: Path, reason: str) -> Found:
+    return Found(_printable(str(path.absolute())), _shown(path, folder), path, problem=reason)
+
+
+def _found(path: Path, folder: Path | None, now_ns: int) -> Found:
+    shown = _shown(path, folder)
+    try:
+        source = path.resolve()
+        stat = source.stat()
+    except (OSError, RuntimeError):
+        return _refused(path, folder or path.parent, "It is a link that leads nowhere.")
+    if shown != _shown(path, folder, errors="surrogateescape") or not str(source).isprintable():
+        return _refused(source, folder or path.parent, "Its name is not plain text. Rename it.")
+    return Found(str(source), shown, source, stat.st_size, _stamp(stat, now_ns))
+
+
+def _stamp(stat: os.stat_result, now_ns: int) -> str:
+    """Return what changes with a file's content; empty if that was changed just now.
+
+    A second change within the clock's step would leave the same times, so a file is trusted
+    only when it has been left alone for two seconds (as git does with its index).
+    """
+    if max(stat.st_mtime_ns, stat.st_ctime_ns) > now_ns - 2 * 10**9:
+        return ""
+    return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
+
+
+def _shown(path: Path, folder: Path | None, errors: str = "replace") -> str:
+    """Return a path as text that can be printed, whatever bytes it is made of."""
+    relative = path.relative_to(folder) if folder else Path(path.name)
+    return os.fsencode(relative.as_posix()).decode("utf-8", errors)
+
+
+def _printable(source: str) -> str:
+    return os.fsencode(source).decode("utf-8", "backslashreplace")

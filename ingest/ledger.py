@@ -1,0 +1,106 @@
+"""What became of each file: the report of a run, and the proof that nothing was lost."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ingest.types import Extract
+from retrieval import Passage, Reading
+from retrieval.types import PageNote
+
+
+class Outcome(StrEnum):
+    """What became of one file."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    MOVED = "moved"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    GONE = "gone"  # no longer where it was
+    WITHDRAWN = "withdrawn"  # by an operator, so not looked at
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one file, and why.
+
+    `unread` says what the file holds that was not read. `characters` and `uncovered` count
+    those of its text, and those that stand in no passage.
+    """
+
+    path: str
+    outcome: Outcome
+    reason: str = ""
+    document_id: str | None = None
+    reader: str = ""
+    reading: Reading = Reading()
+    characters: int = 0
+    passages: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything in it was read."""
+        return self.outcome is not Outcome.FAILED and not self.reading.unread
+
+
+@dataclass(slots=True)
+class Report:
+    """What an ingest did, file by file."""
+
+    files: list[FileReport] = field(default_factory=list)
+    generation: int = 0
+    seconds: float = 0.0
+    dry: bool = False
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many files ended so."""
+        return sum(file.outcome is outcome for file in self.files)
+
+    @property
+    def partly_read(self) -> int:
+        """How many files were read, but not wholly."""
+        return sum(not f.whole and f.outcome is not Outcome.FAILED for f in self.files)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was read."""
+        return all(file.whole for file in self.files)
+
+
+def reading_of(extract: Extract, passages: Sequence[Passage], seconds: float) -> Reading:
+    """Return what reading a file came to, with the proof that its passages cover its text."""
+    lost = uncovered(extract.text, passages)
+    missing = (f"{lost} characters of its text are in no passage: please report this.",)
+    return Reading(
+        seconds=round(seconds, 3),
+        tables=extract.tables,
+        pages=tuple(_pages(extract)),
+        warnings=extract.warnings,
+        unread=extract.unread + (missing if lost else ()),
+        uncovered=lost,
+    )
+
+
+def uncovered(text: str, passages: Sequence[Passage]) -> int:
+    """Return how many characters, white space apart, stand in no passage."""
+    lost, at = 0, 0
+    for passage in sorted(passages, key=lambda passage: passage.start):
+        lost += _solid(text[at : passage.start])
+        at = max(at, passage.stop)
+        if passage.text != text[passage.start : passage.stop]:
+            lost += _solid(text[passage.start : passage.stop])
+    return lost + _solid(text[at:])
+
+
+def _solid(text: str) -> int:
+    return len(re.sub(r"\s+", "", text))
+
+
+def _pages(extract: Extract) -> list[PageNote]:
+    edges = [*extract.page_starts[1:], len(extract.text)]
+    return [
+        PageNote(page.state, page.label, page.tables, len(extract.text[start:stop].strip()))
+        for page, start, stop in zip(extract.pages, extract.page_starts, edges, strict=True)
+    ]

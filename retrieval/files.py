@@ -1,0 +1,93 @@
+"""Files that are on disk, whole, before anything refers to them."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+MIB = 1024 * 1024
+DRAFT = "draft-"
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Put a whole file in place at once, on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{DRAFT}{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            _put(file, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there."""
+    path.unlink(missing_ok=True)
+
+
+class Originals:
+    """The files documents were read from, each under its SHA-256."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, sha256: str) -> Path:
+        """Return where a file is kept, or would be."""
+        return self.folder / sha256
+
+    def keep(self, file: BinaryIO) -> str:
+        """Copy an open file, on disk when this returns; return its SHA-256."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=DRAFT, dir=self.folder)
+        draft = Path(name)
+        digest = hashlib.sha256()
+        try:
+            with os.fdopen(handle, "wb") as copy:
+                while data := file.read(MIB):
+                    digest.update(data)
+                    copy.write(data)
+                if not self.path(digest.hexdigest()).exists():
+                    _put(copy, self.path(digest.hexdigest()))
+        finally:
+            draft.unlink(missing_ok=True)
+        return digest.hexdigest()
+
+    def is_whole(self, sha256: str) -> bool:
+        """Whether a kept file is there and is what it was."""
+        try:
+            with self.path(sha256).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except OSError:
+            return False
+
+    def sweep(self, wanted: Collection[str]) -> None:
+        """Delete what nothing refers to, drafts that a kill left behind among it."""
+        for path in _files(self.folder):
+            if path.name not in wanted:
+                remove(path)
+
+
+def sweep(folder: Path, wanted: Collection[str]) -> None:
+    """Delete the files of a folder that are not wanted."""
+    for path in _files(folder):
+        if path.name not in wanted:
+            remove(path)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return iter(list(folder.iterdir()) if folder.is_dir() else [])
+
+
+def _put(file: BinaryIO, path: Path) -> None:
+    """Give a finished draft its name; file and name are on disk when this returns."""
+    file.flush()
+    os.fsync(file.fileno())
+    Path(file.name).replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,98 @@
+"""One generation of the library, and finding passages in it."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.embedder import Embedder
+from retrieval.errors import LibraryUnreadable
+from retrieval.fusion import reciprocal_rank
+from retrieval.segments import Segments
+from retrieval.store import Store
+from retrieval.types import Filters, Hit, Vectors
+from retrieval.words import content_words
+
+CANDIDATES = 50
+"""How many passages each ranking hands to the fusion."""
+
+
+class Snapshot:
+    """One generation of the library, the same from the first look to the last."""
+
+    def __init__(self, segments: Path, store: Store, embedder: Embedder, generation: int) -> None:
+        self.generation = generation
+        self._store = store
+        self._embedder = embedder
+        self._segments = _load(segments, store, generation)
+        self._documents = {d.id: d for d in store.documents(generation)}
+        self._passages = store.passage_count()
+        live = store.live_passage_ids(generation)
+        self._live = None if len(live) == self._segments.passages else live
+
+    def __len__(self) -> int:
+        """How many documents there are to answer from."""
+        return len(self._documents)
+
+    def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
+        """Return the passages that bear most on a query, best first.
+
+        The dense and the lexical ranking are fused by reciprocal rank.
+        """
+        chosen = self._choose(filters)
+        allowed = self._live
+        if chosen is not None:
+            allowed = self._store.passage_ids(chosen)
+        vector = self._embedder.embed([query])
+        dense = self._segments.search(vector, CANDIDATES, allowed)
+        words = content_words(query)
+        lexical = self._store.lexical(words, chosen, self.generation, CANDIDATES)
+        fused = reciprocal_rank([[i for i, _ in dense], lexical])
+        best = list(fused)[:limit]
+        similarity = dict(dense) | self._similarities(best, dict(dense), vector)
+        passages = self._store.passages(best)
+        return [
+            Hit(
+                passage=passages[i],
+                document=self._documents[passages[i].document_id],
+                score=fused[i],
+                similarity=similarity[i],
+            )
+            for i in best
+        ]
+
+    def weights(self, stems: Iterable[str]) -> dict[str, float]:
+        """Return how telling each stem is: bm25's inverse document frequency, at least 0."""
+        wanted = list(dict.fromkeys(stems))
+        counts = self._store.passages_with(wanted)
+        total = self._passages
+        return {
+            stem: math.log(1 + (total - n + 0.5) / (n + 0.5))
+            for stem in wanted
+            for n in [min(counts.get(stem, 0), total)]
+        }
+
+    def _choose(self, filters: Filters | None) -> list[str] | None:
+        if not filters:
+            return None
+        return [d.id for d in self._documents.values() if filters.allow(d)]
+
+    def _similarities(
+        self, ids: Sequence[int], known: dict[int, float], vector: Vectors
+    ) -> dict[int, float]:
+        """Return the cosine of the passages that only their words found."""
+        missing = np.array([i for i in ids if i not in known], np.int64)
+        found = self._segments.search(vector, max(1, len(missing)), missing)
+        return dict(found)
+
+
+def _load(folder: Path, store: Store, generation: int) -> Segments:
+    """Load the segments of a generation; again, if they were merged meanwhile."""
+    while True:
+        records = store.segments(generation)
+        try:
+            return Segments(folder, records)
+        except LibraryUnreadable:
+            if records == store.segments(generation):
+                raise

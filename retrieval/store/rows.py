@@ -1,0 +1,138 @@
+"""How documents, passages and ledger entries stand in the database, and their digests."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
+
+from retrieval.types import (
+    Document,
+    FileRecord,
+    FileState,
+    PageNote,
+    Passage,
+    Reading,
+    Revision,
+)
+
+DOCUMENT = (
+    "id, source, path, title, sha256, media_type, size_bytes, characters, page_starts, reader,"
+    " added_at"
+)
+PASSAGE = "passage.id, document_id, page, heading, start, stop, passage.text, sentences, key"
+READING = "seconds, tables, pages, warnings, unread, uncovered"
+FILE = "source, path, state, reason, sha256, reader, stamp, document_id, run, met_at"
+
+Row = tuple[object, ...]
+
+
+def document_row(document: Document) -> Row:
+    """Return a document as it is stored."""
+    fields = astuple(document)
+    return (*fields[:8], json.dumps(document.page_starts), *fields[9:])
+
+
+def document_of(row: Sequence[object]) -> Document:
+    """Return the document that was stored."""
+    fields = list(row)
+    fields[8] = tuple(json.loads(str(row[8])))
+    return Document(*fields)  # type: ignore[arg-type]  # the columns are named in this order
+
+
+def passage_row(number: int, passage: Passage, key: bytes) -> Row:
+    """Return a passage as it is stored under its row id."""
+    return (
+        number,
+        passage.document_id,
+        passage.page,
+        json.dumps(passage.heading, ensure_ascii=False),
+        passage.start,
+        passage.stop,
+        passage.text,
+        json.dumps(passage.sentences, separators=(",", ":")),
+        key,
+    )
+
+
+def passage_of(row: Sequence[object]) -> Passage:
+    """Return the passage that was stored."""
+    _, document_id, page, heading, start, stop, text, sentences, _ = row
+    return Passage(
+        document_id=str(document_id),
+        page=None if page is None else int(str(page)),
+        heading=tuple(json.loads(str(heading))),
+        start=int(str(start)),
+        stop=int(str(stop)),
+        text=str(text),
+        sentences=tuple((int(a), int(b)) for a, b in json.loads(str(sentences))),
+    )
+
+
+def reading_row(reading: Reading) -> Row:
+    """Return a reading as it is stored."""
+    pages = json.dumps([astuple(page) for page in reading.pages], ensure_ascii=False)
+    return (
+        reading.seconds,
+        reading.tables,
+        pages,
+        json.dumps(reading.warnings, ensure_ascii=False),
+        json.dumps(reading.unread, ensure_ascii=False),
+        reading.uncovered,
+    )
+
+
+def reading_of(row: Sequence[object]) -> Reading:
+    """Return the reading that was stored."""
+    seconds, tables, pages, warnings, unread, uncovered = row
+    return Reading(
+        seconds=float(str(seconds)),
+        tables=int(str(tables)),
+        pages=tuple(PageNote(*page) for page in json.loads(str(pages))),
+        warnings=tuple(json.loads(str(warnings))),
+        unread=tuple(json.loads(str(unread))),
+        uncovered=int(str(uncovered)),
+    )
+
+
+def file_row(record: FileRecord) -> Row:
+    """Return a ledger entry as it is stored, sealed."""
+    fields = astuple(record)
+    return (*fields, seal(fields))
+
+
+def file_of(row: Sequence[object]) -> FileRecord:
+    """Return the ledger entry that was stored."""
+    source, path, state, *rest = row
+    return FileRecord(str(source), str(path), FileState(str(state)), *rest)  # type: ignore[arg-type]  # named in this order
+
+
+def digest(revision: Revision) -> bytes:
+    """Return the digest of all that is stored of a document: its content, then its place.
+
+    The place comes last and by itself, since it changes when the file is moved.
+    """
+    document = revision.document
+    content = hashlib.blake2b(digest_size=32)
+    _feed(content, (*document_row(document)[3:], document.id, revision.text))
+    for passage, key in zip(revision.passages, revision.keys, strict=True):
+        _feed(content, passage_row(0, passage, key))
+    _feed(content, reading_row(revision.reading))
+    return content.digest() + place_digest(document.source, document.path)
+
+
+def place_digest(source: str, path: str) -> bytes:
+    """Return the last part of a document's digest: of where its file is."""
+    return seal((source, path))
+
+
+def seal(fields: Iterable[object]) -> bytes:
+    """Return the hash of a row."""
+    sealed = hashlib.blake2b(digest_size=16)
+    _feed(sealed, fields)
+    return sealed.digest()
+
+
+def _feed(digest: "hashlib.blake2b", fields: Iterable[object]) -> None:
+    for field in fields:
+        data = field if isinstance(field, bytes) else str(field).encode("utf-8")
+        digest.update(b"%d:" % len(data) + data)
