@@ -1,5 +1,6 @@
 """Files become passages in the library."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import IngestError
@@ -10,11 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["IngestError", "Job", "Outcome", "Report", "Sandbox"]
 
+HOMES = {"Job": "job", "Outcome": "job", "Report": "job", "Sandbox": "sandbox"}
+
 
 def __getattr__(name: str) -> Any:
-    """Import the rest when it is asked for: the child that reads files must start without."""
-    from ingest import job, sandbox
-
-    if name not in __all__:
+    """Import the job when it is asked for: the child that reads files starts without it."""
+    if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(sandbox if name == "Sandbox" else job, name)
+    return getattr(import_module(f"ingest.{HOMES[name]}"), name)

@@ -114,7 +114,8 @@ class Job:
             if known := self._library.stored(document_id):
                 revived.append(known)
                 return FileReport(shown, outcome)
-            extract = self._sandbox.read(path, data)
+            with path.open("rb") as opened, self._sandbox.read(path.name, opened) as reading:
+                extract = reading.extract
             revision = self._revise(document_id, path, shown, data, form, extract)
         except Unreadable as problem:
             return FileReport(shown, Outcome.FAILED, reason=str(problem))

@@ -164,7 +164,7 @@ def _tried(limits: Limits) -> Protections:
     return Protections(
         memory=_refused(lambda: mmap.mmap(-1, limits.memory_mib * MIB).close()),
         network=_refused(_connect),
-        reading=_refused(lambda: os.listdir("/")),
+        reading=_refused(lambda: os.close(os.open("/", os.O_RDONLY))),
         writing=_refused(_make_file),
         programs=_refused(_start_process),
         signals=_refused(lambda: os.kill(os.getppid(), 0)),
