@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 Range: TypeAlias = tuple[int, int]
 
 SEPARATOR = "\n\n"
+MOST_TABLES = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +119,24 @@ class Extract:
         edges = [edge for block in blocks for edge in (block.start, block.stop)]
         if edges != sorted(edges) or (edges and not 0 <= edges[0] <= edges[-1] <= len(text)):
             raise ValueError("blocks out of order")
+        if not all(0 <= block.level <= 6 for block in blocks):
+            raise ValueError("no such level of heading")
         pages = tuple(int(start) for start in data["page_starts"])
         if list(pages) != sorted(pages) or (pages and (pages[0] != 0 or pages[-1] > len(text))):
             raise ValueError("pages out of order")
         notes = tuple(Page(PageState(a), _sound(b), int(c)) for a, b, c in data["pages"])
         if len(notes) != len(pages):
             raise ValueError("not a note for each page")
+        tables = int(data["tables"])
+        if not all(0 <= count <= MOST_TABLES for count in (tables, *(n.tables for n in notes))):
+            raise ValueError("no such number of tables")
         return cls(
             title=_sound(data["title"]),
             text=text,
             blocks=blocks,
             page_starts=pages,
             pages=notes,
-            tables=int(data["tables"]),
+            tables=tables,
             warnings=tuple(_sound(warning) for warning in data["warnings"]),
             unread=tuple(_sound(what) for what in data["unread"]),
         )
