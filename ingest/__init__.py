@@ -6,12 +6,31 @@ from typing import TYPE_CHECKING, Any
 from ingest.errors import IngestError
 
 if TYPE_CHECKING:
-    from ingest.job import Job, Outcome, Report
+    from ingest.job import Cancelled, Job, Options
+    from ingest.ledger import FileReport, Outcome, Report
+    from ingest.progress import Progress, Stage
     from ingest.sandbox import Sandbox
 
-__all__ = ["IngestError", "Job", "Outcome", "Report", "Sandbox"]
+__all__ = [
+    "Cancelled",
+    "FileReport",
+    "IngestError",
+    "Job",
+    "Options",
+    "Outcome",
+    "Progress",
+    "Report",
+    "Sandbox",
+    "Stage",
+]
 
-HOMES = {"Job": "job", "Outcome": "job", "Report": "job", "Sandbox": "sandbox"}
+MODULES = {
+    "job": ("Cancelled", "Job", "Options"),
+    "ledger": ("FileReport", "Outcome", "Report"),
+    "progress": ("Progress", "Stage"),
+    "sandbox": ("Sandbox",),
+}
+HOMES = {name: module for module, names in MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

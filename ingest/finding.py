@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import NothingToIngest
-from retrieval.library import DATABASE
+from retrieval import Library
+from retrieval.library import DATABASE, UPLOAD
+from retrieval.types import FileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def find(paths: Sequence[Path], now_ns: int) -> Search:
     NothingToIngest if a path does not exist or holds no file.
     """
     files: dict[str, Found] = {}
-    folders, closed = [], []
+    folders: list[Path] = []
+    closed: list[Path] = []
     for path in paths:
         if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for forbidden folders
             raise NothingToIngest(f"There is no file or folder {path}, or it may not be looked at.")
@@ -62,6 +65,18 @@ def find(paths: Sequence[Path], now_ns: int) -> Search:
         for file in found:
             files.setdefault(file.source, file)
     return Search(list(files.values()), folders, closed)
+
+
+def uploaded(library: Library) -> list[Found]:
+    """Return the uploads that are yet to be read, and those that could not be."""
+    pending = (FileState.WAITING, FileState.FAILED)
+    records = [f for f in library.ledger.files() if f.state in pending]
+    kept = [(f, library.uploads.path(f.sha256)) for f in records if f.source.startswith(UPLOAD)]
+    return [
+        Found(record.source, record.path, file, file.stat().st_size)
+        for record, file in kept
+        if file.is_file()
+    ]
 
 
 def exists(source: str) -> bool:

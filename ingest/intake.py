@@ -21,11 +21,13 @@ from ingest.sandbox import Reading as Read
 from ingest.sandbox import Sandbox, Taken
 from ingest.types import Extract
 from retrieval import Document, Embedder, Library, Revision
+from retrieval.library import UPLOAD
 from retrieval.types import FileRecord, FileState, Source
 
 Place = TypeVar("Place", FileRecord, Source)
 
-LARGEST_BYTES = 256 * 1024 * 1024
+MIB = 1024 * 1024
+LARGEST_BYTES = 256 * MIB
 DEEPEST = 4
 """Containers in containers: a message in an archive that was attached to a message."""
 
@@ -97,11 +99,12 @@ class Intake:
             if known and found.stamp and known.stamp == found.stamp and self._settled(known):
                 return list(self._unchanged(found.shown, known))
             with _opened(found.file) as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                sha256 = _digest(file)
                 seen = _Seen(found.source, found.shown, found.stamp, sha256, found.size, 0)
                 return list(self._look(seen, file, sandbox))
         except Unreadable as problem:
-            return [self._failed(found.source, found.shown, str(problem))]
+            upload = found.file.name if found.source.startswith(UPLOAD) else ""
+            return [self._failed(found.source, found.shown, str(problem), upload)]
 
     def _look(self, seen: _Seen, file: BinaryIO, sandbox: Sandbox) -> Iterator[Entry]:
         """Decide by a file's content; read it only if there is no way around it."""
@@ -194,7 +197,7 @@ class Intake:
         with tempfile.TemporaryFile(dir=self._library.home) as file:
             member.copy_to(file)
             file.seek(0)
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = _digest(file)
             seen = _Seen(source, shown, "", sha256, member.size, depth)
             yield from list(self._look(seen, file, sandbox))
 
@@ -328,11 +331,11 @@ class Intake:
         reason = f"{known.reason} `footnote documents restore` brings it back."
         return Entry(FileReport(shown, Outcome.WITHDRAWN, reason), known)
 
-    def _failed(self, source: str, shown: str, reason: str) -> Entry:
+    def _failed(self, source: str, shown: str, reason: str, sha256: str = "") -> Entry:
         if source in self._live:
             reason = f"{reason} Answers still come from what it held before."
         record = FileRecord(
-            source, shown, FileState.FAILED, reason, run=self._run, met_at=_now()
+            source, shown, FileState.FAILED, reason, sha256, run=self._run, met_at=_now()
         )
         return Entry(FileReport(shown, Outcome.FAILED, reason), record)
 
@@ -357,7 +360,7 @@ def _opened(path: Path) -> BinaryIO:
             raise Unreadable("It is not an ordinary file.")
         size = path.stat().st_size
         if size > LARGEST_BYTES:
-            raise Unreadable(f"It is larger than {LARGEST_BYTES // 2**20} MiB. Split it.")
+            raise Unreadable(f"It is larger than {LARGEST_BYTES // MIB} MiB. Split it.")
         if not size:
             raise Unreadable("It is empty.")
         return path.open("rb")
@@ -373,6 +376,13 @@ def _by_container(records: Iterable[Place]) -> dict[str, list[Place]]:
         for depth in range(1, len(parts)):
             found.setdefault("!/".join(parts[:depth]), []).append(record)
     return found
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while data := file.read(MIB):
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def _recognised(extract: Extract) -> bool:

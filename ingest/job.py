@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from ingest.finding import Found, Search, exists, find
+from ingest.finding import Found, Search, exists, find, uploaded
 from ingest.intake import Entry, Intake
 from ingest.ledger import FileReport, Outcome, Report
 from ingest.progress import Follow, Progress, Stage
@@ -78,9 +78,7 @@ class Job:
         self._sandboxes = sandboxes
         self._chunk_tokens = chunk_tokens
 
-    def run(
-        self, paths: Sequence[Path], follow: Follow, options: Options | None = None
-    ) -> Report:
+    def run(self, paths: Sequence[Path], follow: Follow, options: Options | None = None) -> Report:
         """Ingest files and folders and publish what changed as one generation.
 
         A file that cannot be read is reported and the others go on. NothingToIngest is raised
@@ -100,7 +98,8 @@ class Job:
         progress = Progress()
         follow(progress)
         search = find(paths, time.time_ns())
-        progress.files, progress.bytes = len(search.files), sum(f.size for f in search.files)
+        files = [*search.files, *uploaded(self._library)]
+        progress.files, progress.bytes = len(files), sum(f.size for f in files)
         intake = Intake(
             self._library,
             self._embedder,
@@ -110,7 +109,7 @@ class Job:
         )
         work, report = _Work(), Report(dry=options.dry)
         progress.stage = Stage.READING
-        for found, entries in self._taken(search.files, intake):
+        for found, entries in self._taken(files, intake):
             for entry in entries:
                 self._note(entry, intake, work, report)
                 progress.failed += entry.report.outcome is Outcome.FAILED
@@ -132,9 +131,7 @@ class Job:
         report.seconds = round(progress.seconds, 3)
         return report
 
-    def _taken(
-        self, files: Sequence[Found], intake: Intake
-    ) -> Iterator[tuple[Found, list[Entry]]]:
+    def _taken(self, files: Sequence[Found], intake: Intake) -> Iterator[tuple[Found, list[Entry]]]:
         """Take files in, some at a time, and return what became of them in their order."""
         free: SimpleQueue[Sandbox] = SimpleQueue()
         for sandbox in self._sandboxes:
@@ -179,9 +176,7 @@ class Job:
             work.moved.append((entry.moved.document_id, source, entry.record.path))
             work.files.append(_gone(entry.moved.source, entry.moved.path))
 
-    def _left_containers(
-        self, found: Found, entries: Sequence[Entry], intake: Intake
-    ) -> list[str]:
+    def _left_containers(self, found: Found, entries: Sequence[Entry], intake: Intake) -> list[str]:
         """Return the documents of files that are no longer inside a file that was read."""
         if not entries or entries[0].report.outcome is Outcome.FAILED:
             return []
@@ -217,9 +212,7 @@ class Job:
         self._library.stage(work.pending, vectors)
         work.pending.clear()
 
-    def _embed(
-        self, revisions: Sequence[Revision], progress: Progress, follow: Follow
-    ) -> Vectors:
+    def _embed(self, revisions: Sequence[Revision], progress: Progress, follow: Follow) -> Vectors:
         """Return a row for each passage; texts that were embedded before are not again."""
         keys = [key for revision in revisions for key in revision.keys]
         pairs = [(r.document.title, passage) for r in revisions for passage in r.passages]
@@ -257,7 +250,7 @@ class Job:
         ledger.end(run_id, RunState.DONE, _now(), generation=generation[0])
 
 
-class Cancelled(Exception):  # noqa: N818 - it is no error
+class Cancelled(Exception):
     """Whoever follows a run has asked it to stop."""
 
 

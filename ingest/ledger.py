@@ -9,6 +9,8 @@ from ingest.types import Extract
 from retrieval import Passage, Reading
 from retrieval.types import PageNote
 
+NOTHING_READ = Reading()
+
 
 class Outcome(StrEnum):
     """What became of one file."""
@@ -35,7 +37,7 @@ class FileReport:
     reason: str = ""
     document_id: str | None = None
     reader: str = ""
-    reading: Reading = Reading()
+    reading: Reading = NOTHING_READ
     characters: int = 0
     passages: int = 0
 
@@ -99,7 +101,7 @@ def _solid(text: str) -> int:
 
 
 def _pages(extract: Extract) -> list[PageNote]:
-    edges = [*extract.page_starts[1:], len(extract.text)]
+    edges = [*extract.page_starts[1:], len(extract.text)][: len(extract.pages)]
     return [
         PageNote(page.state, page.label, page.tables, len(extract.text[start:stop].strip()))
         for page, start, stop in zip(extract.pages, extract.page_starts, edges, strict=True)

@@ -1,18 +1,7 @@
 """Is everything in the library what it was when it was written, and if not, making it so."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-
-import numpy as np
-
-from retrieval.embedder import Embedder
-from retrieval.errors import RetrievalError
-from retrieval.files import Originals
-from retrieval.library import Library
-from retrieval.segments import Segment, write_segment
-from retrieval.store import rows
-from retrieval.types import SegmentRecord, Source, indexed_text
 
 
 class Part(StrEnum):

@@ -1,10 +1,11 @@
 """Turning text into vectors."""
 
+import copy
 import hashlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -50,7 +51,9 @@ class SentenceTransformerEmbedder:
         self._folder = _find(model)
         self._label = model or "all-MiniLM-L6-v2"
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
         self._model: SentenceTransformer | None = None
+        self._tokenizer: Any = None
         self._name: str | None = None
 
     @property
@@ -91,9 +94,11 @@ class SentenceTransformerEmbedder:
         """Return, for each text, the range of characters of each of its tokens."""
         if not texts:
             return []
-        tokenizer = self._loaded().tokenizer
-        with self._lock:
-            found = tokenizer(
+        model = self._loaded()
+        with self._counting:
+            if self._tokenizer is None:  # its own, which need not wait for an embedding to end
+                self._tokenizer = copy.deepcopy(model.tokenizer)
+            found = self._tokenizer(
                 list(texts),
                 add_special_tokens=False,
                 truncation=False,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -45,7 +46,8 @@ class Originals:
         draft = Path(name)
         digest = hashlib.sha256()
         try:
-            with os.fdopen(handle, "wb") as copy:
+            os.close(handle)
+            with draft.open("wb") as copy:
                 while data := file.read(MIB):
                     digest.update(data)
                     copy.write(data)
@@ -63,17 +65,18 @@ class Originals:
         except OSError:
             return False
 
-    def sweep(self, wanted: Collection[str]) -> None:
-        """Delete what nothing refers to, drafts that a kill left behind among it."""
-        for path in _files(self.folder):
-            if path.name not in wanted:
-                remove(path)
+    def sweep(self, wanted: Collection[str], *, older_than_s: float = 0.0) -> None:
+        """Delete what nothing refers to, drafts that a kill left behind among it.
+
+        Younger files may be about to be referred to by someone else.
+        """
+        sweep(self.folder, wanted, older_than_s=older_than_s)
 
 
-def sweep(folder: Path, wanted: Collection[str]) -> None:
+def sweep(folder: Path, wanted: Collection[str], *, older_than_s: float = 0.0) -> None:
     """Delete the files of a folder that are not wanted."""
     for path in _files(folder):
-        if path.name not in wanted:
+        if path.name not in wanted and time.time() - path.stat().st_mtime >= older_than_s:
             remove(path)
 
 

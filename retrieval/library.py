@@ -47,6 +47,8 @@ from retrieval.types import (
 from retrieval.upkeep import Upkeep
 
 DATABASE = "library.sqlite3"
+UPLOAD = "upload:"
+"""What the source of a document begins with that came over HTTP and not from a folder."""
 
 
 class Library:
@@ -63,10 +65,11 @@ class Library:
             home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.originals = Originals(home / "originals")
+        self.uploads = Originals(home / "uploads")
         self._segments = home / "segments"
         self._embedder = embedder
         self._store = Store(home / DATABASE)
-        self.upkeep = Upkeep(self._store, self._segments, self.originals)
+        self.upkeep = Upkeep(self._store, self._segments, self.originals, self.uploads)
         self._lock = threading.Lock()
         self._newest: Snapshot | None = None
 
@@ -189,6 +192,24 @@ class Library:
         """Keep a copy of an open file, on disk when this returns; return its SHA-256."""
         with _writing_to(self.home):
             return self.originals.keep(file)
+
+    def receive(self, name: str, file: BinaryIO) -> FileRecord:
+        """Keep an upload for the next ingest, on disk when this returns.
+
+        It takes the place of what was uploaded under the same name before. `name` is what
+        readers are shown, and never a path.
+        """
+        with _writing_to(self.home):
+            record = FileRecord(
+                source=f"{UPLOAD}{name}",
+                path=name,
+                state=FileState.WAITING,
+                reason="It waits for the next ingest.",
+                sha256=self.uploads.keep(file),
+                met_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+            self._store.ledger.write([record])
+        return record
 
     def stage(self, revisions: Sequence[Revision], vectors: Vectors) -> None:
         """Store revisions aside: on disk when this returns, and in no answer.

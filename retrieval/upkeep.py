@@ -6,7 +6,7 @@ from pathlib import Path
 from retrieval.files import Originals, sweep
 from retrieval.segments import merged
 from retrieval.store import Store
-from retrieval.types import SegmentRecord
+from retrieval.types import FileState, SegmentRecord
 
 
 class Upkeep:
@@ -16,10 +16,13 @@ class Upkeep:
     they loaded stays loaded, and what they load next is named by the database.
     """
 
-    def __init__(self, store: Store, segments: Path, originals: Originals) -> None:
+    def __init__(
+        self, store: Store, segments: Path, originals: Originals, uploads: Originals
+    ) -> None:
         self._store = store
         self._segments = segments
         self._originals = originals
+        self._uploads = uploads
 
     def remove_leftovers(self) -> None:
         """Delete documents that were staged by a run which was given up."""
@@ -43,6 +46,9 @@ class Upkeep:
         """Delete files that nothing refers to, such as a kill leaves behind."""
         sweep(self._segments, {record.name for record in self._store.all_segments()})
         self._originals.sweep(self._store.contents())
+        pending = (FileState.WAITING, FileState.FAILED)
+        awaited = {f.sha256 for f in self._store.ledger.files() if f.state in pending}
+        self._uploads.sweep(awaited, older_than_s=3600)
 
     def erase(self, sources: Sequence[str]) -> None:
         """Delete every revision of these files from the database, the segments and the disk."""

@@ -14,7 +14,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from answer.engine import LlamaProcess
 from answer.model import find_model
-from ingest import Job, Report, Sandbox
+from ingest import Job, Options, Report, Sandbox
 from retrieval import Library, SentenceTransformerEmbedder
 from web.settings import Settings
 
@@ -41,10 +41,10 @@ class Shelf:
     def __init__(self, home: Path, embedder: SentenceTransformerEmbedder, sandbox: Sandbox) -> None:
         self.home = home
         self.library = Library(home, embedder)
-        self._job = Job(self.library, embedder, sandbox, chunk_tokens=Settings().chunk_tokens)
+        self.job = Job(self.library, embedder, [sandbox], chunk_tokens=Settings().chunk_tokens)
 
-    def ingest(self, *paths: Path) -> Report:
-        return self._job.run(paths, lambda *_: None)
+    def ingest(self, *paths: Path, **options: bool) -> Report:
+        return self.job.run(paths, lambda _: None, Options(**options))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ingest import Outcome, Sandbox
 from ingest.errors import NothingToIngest, Unreadable
 from ingest.sandbox import Limits
 from ingest.types import Extract
-from retrieval import SentenceTransformerEmbedder
+from retrieval import SentenceTransformerEmbedder, Standing
 from retrieval.errors import (
     EmbedderMismatch,
     LibraryBusy,
@@ -58,7 +58,7 @@ def test_a_changed_file_takes_the_place_of_its_old_revision(shelf: Shelf, tmp_pa
     assert any("£12" in text for text in texts)
     assert not any("£10" in text for text in texts)
     assert "£10" in shelf.library.text(old.id), "an old citation must still open"
-    assert not shelf.library.is_current(old.id)
+    assert not shelf.library.standing(old.id) is Standing.CURRENT
 
 
 def test_going_back_to_an_older_content_answers_from_it_again(shelf: Shelf, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from retrieval.errors import (
     DocumentNotFound,
     EmbedderMismatch,
     EmbedderUnavailable,
+    GenerationNotFound,
     LibraryBusy,
     LibraryMissing,
     LibraryUnreadable,
@@ -37,6 +38,7 @@ PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     LibraryUnreadable: (HTTPStatus.SERVICE_UNAVAILABLE, "The library is damaged"),
     LibraryMissing: (HTTPStatus.SERVICE_UNAVAILABLE, "There is no library"),
     LibraryUnwritable: (HTTPStatus.SERVICE_UNAVAILABLE, "The library cannot be written to"),
+    GenerationNotFound: (HTTPStatus.NOT_FOUND, "There is no such generation"),
     LibraryBusy: (HTTPStatus.CONFLICT, "The library is being written to"),
 }
 

@@ -82,7 +82,13 @@ class Ledger:
         return rows_changed.rowcount == 1
 
     def end(
-        self, run_id: str, state: RunState, at: str, *, generation: int | None = None, problem: str = ""
+        self,
+        run_id: str,
+        state: RunState,
+        at: str,
+        *,
+        generation: int | None = None,
+        problem: str = "",
     ) -> None:
         """Record how a run ended."""
         self._db.execute(
