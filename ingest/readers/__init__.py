@@ -36,7 +36,11 @@ OFFICE = "application/vnd.openxmlformats-officedocument."
 
 PDF = Format("application/pdf", (".pdf",), pdf.read)
 DOCX = Format(
-    f"{OFFICE}wordprocessingml.document", (".docx", ".docm"), docx.read, "word/document.xml"
+    f"{OFFICE}wordprocessingml.document",
+    (".docx", ".docm", ".dotx", ".dotm"),
+    docx.read,
+    "word/",
+    version=2,
 )
 HTML = Format("text/html", (".html", ".htm", ".xhtml"), html.read)
 MARKDOWN = Format("text/markdown", (".md", ".markdown"), markdown.read)
@@ -69,11 +73,22 @@ def detect(file: File) -> Format:
     return by_name
 
 
+def _marks(archive: ZipFile) -> set[str]:
+    """Return the names in an archive, and what tells Office files: folders, or a stated type."""
+    names = set(archive.namelist())
+    if "[Content_Types].xml" in names:
+        names |= {name.partition("/")[0] + "/" for name in names if "/" in name}
+    if "mimetype" in names:
+        with archive.open("mimetype") as stated:
+            names.add(stated.read(200).decode("ascii", "replace").strip())
+    return names
+
+
 def _archive(data: bytes) -> Format:
     """Return the format of a ZIP archive by the member that tells its kind."""
     try:
         with ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())
+            names = _marks(archive)
     except (BadZipFile, ValueError, NotImplementedError) as problem:
         raise Unreadable(f"It is a damaged ZIP archive or Office file ({problem}).") from problem
     for form in FORMATS:
