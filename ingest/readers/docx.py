@@ -5,17 +5,16 @@ paragraphs: text boxes, content controls, notes, equations, headers, and what wa
 not what was deleted.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ingest.errors import Unreadable
-from ingest.readers.drawing import graphics, row_line
+from ingest.readers.drawing import graphics
 from ingest.readers.equations import equation
+from ingest.readers.items import Item, counted, row_items, said, unsaid
 from ingest.readers.package import (
     Element,
     Package,
-    Relation,
     child,
     chosen,
     is_on,
@@ -27,17 +26,7 @@ from ingest.types import Draft, Extract, File
 
 SKIPPED = frozenset("pPr rPr sdtPr sdtEndPr instrText delText delInstrText rt fldData".split())
 DELETED = frozenset(("del", "moveFrom"))
-PAGE_NUMBER = re.compile(r"\W*(?:(?:page|seite|of|von|p|s|\d+)\W*)*", re.IGNORECASE)
 SYMBOLS = {"wingdings": {0x6F: "☐", 0xA8: "☐", 0xFC: "✓", 0xFD: "☒", 0xFE: "☑", 0x78: "☒"}}
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A block to be; one set `aside` stands by itself even if it was found within a table cell."""
-
-    text: str
-    level: int = 0
-    aside: bool = False
 
 
 @dataclass(slots=True)
@@ -82,7 +71,7 @@ class _Document:
             raise Unreadable("It is not a Word document: it has no body.")
         items = list(self._items(body))
         draft = Draft()
-        seen = {_key(item.text) for item in items}
+        seen = {said(item) for item in items}
         headers, footers = self._running("header", seen), self._running("footer", seen)
         for item in [*headers, *items, *footers]:
             draft.add(item.text, item.level)
@@ -109,9 +98,11 @@ class _Document:
 
     def _warnings(self) -> list[str]:
         warnings = self._package.warnings()
-        comments = sum(local(node) == "comment" for node in self._children(self._target("comments")))
+        comments = sum(
+            local(node) == "comment" for node in self._children(self._target("comments"))
+        )
         if comments:
-            warnings.append(f"It has {_counted(comments, 'comment')}, which are not read.")
+            warnings.append(f"It has {counted(comments, 'comment')}, which are not read.")
         if self._revised:
             warnings.append("It has tracked changes; it is read as if they were accepted.")
         if self._hidden:
@@ -122,19 +113,18 @@ class _Document:
         embedded = self._embedded
         if not embedded:
             return self._package.unread
-        what = f"It holds {_counted(embedded, 'embedded file')}. Save each on its own to have it read."
+        what = (
+            f"It holds {counted(embedded, 'embedded file')}. Save each on its own to have it read."
+        )
         return [*self._package.unread, what]
 
     def _running(self, kind: str, seen: set[str]) -> list[Item]:
-        """Return what headers or footers say that was not said yet, page numbers left out."""
-        found = []
+        """Return what headers or footers say that was not said yet."""
+        found: list[Item] = []
         for part in [r.target for r in self._relations.values() if r.kind == kind]:
             root = self._package.optional(part)
-            for item in self._within(part, root) if root is not None else ():
-                key = _key(item.text)
-                if key not in seen and not PAGE_NUMBER.fullmatch(item.text):
-                    seen.add(key)
-                    found.append(Item(item.text))
+            if root is not None:
+                found += unsaid(self._within(part, root), seen)
         return found
 
     def _within(self, part: str, root: Element) -> list[Item]:
@@ -177,25 +167,13 @@ class _Document:
             if child(row, "trPr", "del") is not None:
                 self._revised = True
                 continue
-            yield from self._row([self._cell(cell) for cell in _cells(row)])
+            yield from row_items([self._cell(cell) for cell in _cells(row)])
 
     def _cell(self, cell: Element) -> list[Item]:
         merge = child(cell, "tcPr", "vMerge")
         if merge is not None and value(merge) != "restart":
             return []
         return [item for item in self._items(cell) if item.text]
-
-    def _row(self, cells: list[list[Item]]) -> Iterator[Item]:
-        """Yield a row as one block; a row with one cell in use is a frame round what is in it."""
-        filled = [cell for cell in cells if cell]
-        if len(filled) == 1:
-            yield from filled[0]
-            return
-        texts = [" ".join(item.text for item in cell if not item.aside) for cell in cells]
-        if line := row_line(texts):
-            yield Item(line, aside=True)
-        for cell in cells:
-            yield from (item for item in cell if item.aside)
 
     def _inline(self, parent: Element, line: Line) -> None:
         """Gather the text below an element of a paragraph, and what hangs on it."""
@@ -317,13 +295,3 @@ def _checkbox(node: Element) -> str:
 def _spaced(line: Line, text: str) -> str:
     """Set an equation apart from what stands before it."""
     return f" {text}" if line.parts and not line.parts[-1].endswith((" ", "\n")) else text
-
-
-def _key(text: str) -> str:
-    return " ".join(text.split()).casefold()
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ingest.readers.equations import equation
+from ingest.readers.items import row_line
 from ingest.readers.package import Element, Package, Relation, chosen, local, value
 
 
@@ -29,14 +30,6 @@ def covered(cell: Element) -> bool:
         cell.get("hMerge"),
         cell.get("vMerge"),
     )
-
-
-def row_line(cells: list[str]) -> str:
-    """Return cells on one line, "" if there is nothing in them."""
-    folded = [" ".join(cell.split()) for cell in cells]
-    while folded and not folded[-1]:
-        folded.pop()
-    return " | ".join(folded)
 
 
 def graphics(frame: Element, package: Package, relations: dict[str, Relation]) -> list[str]:

@@ -43,9 +43,7 @@ def _fenced(node: Element) -> str:
     looks = child(node, "dPr")
     begin, end = child(looks, "begChr"), child(looks, "endChr")
     inside = ", ".join(equation(part) for part in node if local(part) == "e")
-    return (
-        f"{'(' if begin is None else value(begin)}{inside}{')' if end is None else value(end)}"
-    )
+    return f"{'(' if begin is None else value(begin)}{inside}{')' if end is None else value(end)}"
 
 
 def _sum(node: Element) -> str:
