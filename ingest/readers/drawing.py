@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ingest.readers.equations import equation
 from ingest.readers.items import row_line
-from ingest.readers.package import Element, Package, Relation, chosen, local, value
+from ingest.readers.package import Element, Package, Relation, chosen, link, local
 
 
 def paragraphs(frame: Element) -> list[str]:
@@ -36,7 +36,7 @@ def graphics(frame: Element, package: Package, relations: dict[str, Relation]) -
     """Return what the charts and diagrams below an element say."""
     found: list[str] = []
     for node in frame.iter("{*}chart", "{*}relIds"):
-        relation = relations.get(value(node, "id" if local(node) == "chart" else "dm"))
+        relation = relations.get(link(node, "id" if local(node) == "chart" else "dm"))
         root = package.optional(relation.target) if relation else None
         if root is not None:
             found += _chart(root) if local(node) == "chart" else paragraphs(root)

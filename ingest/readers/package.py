@@ -95,7 +95,7 @@ class Package:
         try:
             return self.tree(name)
         except Unreadable as problem:
-            self.unread.append(f"A part of it was not read. {problem}")
+            self.unread.append(str(problem))
             return None
 
     def rows(self, name: str, tag: str) -> Iterator[Element]:
@@ -204,6 +204,11 @@ def value(node: Element | None, name: str = "val") -> str:
         if str(key).rpartition("}")[2] == name:
             return str(found)
     return ""
+
+
+def link(node: Element, name: str = "id") -> str:
+    """Return the id of the relation that an element names, which is not the element's own id."""
+    return next((str(v) for k, v in node.attrib.items() if str(k).endswith(f"}}{name}")), "")
 
 
 def child(node: Element | None, *path: str) -> Element | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ingest.errors import Unreadable
 from ingest.readers.drawing import graphics, paragraphs, table_rows
-from ingest.readers.package import Element, Package, Relation, child, chosen, local, value
+from ingest.readers.package import Element, Package, Relation, child, chosen, link, local, value
 from ingest.types import Draft, Extract, File, Page, PageState
 
 TITLES = ("title", "ctrTitle")
@@ -60,7 +60,7 @@ class _Presentation:
     def extract(self) -> Extract:
         relations = self._package.relations(self._name)
         slides = self._root.iterfind("{*}sldIdLst/{*}sldId")
-        parts = [relations[value(s, "id")].target for s in slides if value(s, "id") in relations]
+        parts = [relations[link(s)].target for s in slides if link(s) in relations]
         for number, part in enumerate(parts, start=1):
             self._add(number, part)
         extract = self._draft.finish(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ingest.errors import Unreadable
 from ingest.readers.drawing import graphics, paragraphs
 from ingest.readers.number_formats import builtin, shown
-from ingest.readers.package import Element, Package, child, local, value
+from ingest.readers.package import Element, Package, child, link, local, value
 from ingest.readers.rows import Cell, Room, Row, add_rows
 from ingest.types import Draft, Extract, File
 
@@ -59,13 +59,14 @@ class _Workbook:
             self._add_sheet(draft, sheet) for sheet in self._root.iterfind("{*}sheets/{*}sheet")
         ]
         if not any(found):
-            raise Unreadable("It holds no text: no cell has anything in it.")
+            damage = " ".join(self._package.unread)
+            raise Unreadable(damage or "It holds no text: no cell has anything in it.")
         unread = [*self._package.unread, *self._room.unread(), *self._missing()]
         return draft.finish(self._package.title(), warnings=self._warnings(), unread=unread)
 
     def _add_sheet(self, draft: Draft, sheet: Element) -> bool:
         """Add a sheet that has anything on it, and return whether it has."""
-        relation = self._relations.get(value(sheet, "id"))
+        relation = self._relations.get(link(sheet))
         if relation is None or relation.target not in self._package:
             return False
         name = sheet.get("name") or ""
@@ -84,11 +85,15 @@ class _Workbook:
         return True
 
     def _rows(self, part: str) -> Iterator[Row]:
-        for node in self._package.rows(part, "row"):
-            row = self._row(node)
-            if row and value(node, "hidden") in ("1", "true"):
-                self._seen.hidden_rows += 1
-            yield row
+        """Yield a sheet's rows; where it is damaged it ends, which is noted."""
+        try:
+            for node in self._package.rows(part, "row"):
+                row = self._row(node)
+                if row and value(node, "hidden") in ("1", "true"):
+                    self._seen.hidden_rows += 1
+                yield row
+        except Unreadable as problem:
+            self._package.unread.append(str(problem))
 
     def _row(self, node: Element) -> Row:
         row: dict[int, Cell] = {}
