@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import docx
@@ -333,6 +334,14 @@ def test_word_documents_of_python_docx_keep_their_title() -> None:
     assert (extract.title, extract.text) == ("Travel", "Second class only.")
 
 
+def test_word_headings_alone_can_be_quoted() -> None:
+    body = p("Closed on Mondays.", '<w:outlineLvl w:val="0"/>')
+
+    extract = read("a.docx", word(body))
+
+    assert (extract.title, blocks(extract)) == ("Closed on Mondays.", [(0, "Closed on Mondays.")])
+
+
 # Packages that are not what they claim
 
 
@@ -448,7 +457,7 @@ def test_slides_give_tables_groups_charts_and_notes() -> None:
     for at, text in (((0, 0), "Fee"), ((1, 0), "Dog"), ((1, 1), "£12")):
         grid.cell(*at).text = text
     grid.cell(0, 0).merge(grid.cell(0, 1))
-    data = CategoryChartData()
+    data: Any = CategoryChartData()  # type: ignore[no-untyped-call]
     data.categories = ["2023", "2024"]
     data.add_series("Visitors", (10, 20))
     slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, Inches(4), Inches(3), Inches(3), data)
@@ -507,10 +516,11 @@ def test_hidden_slides_are_read_with_a_warning() -> None:
 def sheet(rows: list[list[object]], **formats: str) -> bytes:
     """Return a workbook of one sheet; `formats` name the number format of cells by reference."""
     book = openpyxl.Workbook()
+    page = book.worksheets[0]
     for row in rows:
-        book.active.append(row)
+        page.append(row)
     for reference, code in formats.items():
-        book.active[reference].number_format = code
+        page[reference].number_format = code
     return saved(book)
 
 
@@ -570,10 +580,11 @@ def test_numbers_are_written_as_the_sheet_shows_them(number: object, code: str, 
 
 def test_hidden_sheets_rows_and_comments_are_warned_about() -> None:
     book = openpyxl.Workbook()
-    book.active.append(["Seen"])
-    book.active.append(["Hidden row"])
-    book.active.row_dimensions[2].hidden = True
-    book.active["A1"].comment = Comment("Why?", "me")
+    page = book.worksheets[0]
+    page.append(["Seen"])
+    page.append(["Hidden row"])
+    page.row_dimensions[2].hidden = True
+    page["A1"].comment = Comment("Why?", "me")
     secret = book.create_sheet("Secret")
     secret.append(["Hidden sheet"])
     secret.sheet_state = "hidden"

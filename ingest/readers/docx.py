@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ingest.errors import Unreadable
 from ingest.readers.drawing import graphics
 from ingest.readers.equations import equation
-from ingest.readers.items import Item, counted, row_items, said, unsaid
+from ingest.readers.items import Item, counted, quotable, row_items, said, unsaid
 from ingest.readers.package import (
     Element,
     Package,
@@ -81,7 +81,7 @@ class _Document:
         )
         if not extract.blocks:
             raise Unreadable(self._nothing())
-        return extract
+        return quotable(extract)
 
     def _nothing(self) -> str:
         if self._pictures:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from ingest.types import Block, Extract
 
 PAGE_NUMBER = re.compile(r"\W*(?:(?:page|seite|of|von|p|s|\d{1,9})(?:\W+|$))*", re.IGNORECASE)
 
@@ -56,6 +58,16 @@ def unsaid(items: Iterable[Item], seen: set[str]) -> list[Item]:
 def said(item: Item) -> str:
     """Return what two printings of the same words share."""
     return " ".join(item.text.split()).casefold()
+
+
+def quotable(extract: Extract) -> Extract:
+    """Return an extract whose headings are running text if it has no other.
+
+    Headings cannot be quoted, so a deck that is all titles would answer nothing.
+    """
+    if any(not block.level for block in extract.blocks):
+        return extract
+    return replace(extract, blocks=tuple(Block(b.start, b.stop) for b in extract.blocks))
 
 
 def counted(number: int, what: str) -> str:

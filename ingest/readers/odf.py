@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ingest.errors import Unreadable
-from ingest.readers.items import Item, counted, row_items, said, unsaid
+from ingest.readers.items import Item, counted, quotable, row_items, said, unsaid
 from ingest.readers.package import Element, Package, local, value
 from ingest.readers.rows import Cell, Room, Row, add_rows
 from ingest.types import Draft, Extract, File, Page, PageState
@@ -62,7 +62,7 @@ class _Document:
         )
         if not extract.blocks:
             raise Unreadable("It holds no text.")
-        return extract
+        return quotable(extract)
 
     def _text(self, body: Element) -> None:
         items = list(self._items(body))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ingest.errors import Unreadable
 from ingest.readers.drawing import graphics, paragraphs, table_rows
+from ingest.readers.items import quotable
 from ingest.readers.package import Element, Package, Relation, child, chosen, link, local, value
 from ingest.types import Draft, Extract, File, Page, PageState
 
@@ -68,7 +69,7 @@ class _Presentation:
         )
         if not extract.blocks:
             raise Unreadable(_nothing(self._states))
-        return extract
+        return quotable(extract)
 
     def _add(self, number: int, part: str) -> None:
         root = self._package.optional(part)

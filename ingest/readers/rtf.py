@@ -2,10 +2,10 @@
 
 import re
 
-from striprtf.striprtf import rtf_to_text
+from striprtf.striprtf import font_table_group, rtf_to_text
 
 from ingest.errors import Unreadable
-from ingest.readers.items import row_line
+from ingest.readers.items import quotable, row_line
 from ingest.types import Draft, Extract, File
 
 START = b"{\\rtf"
@@ -17,6 +17,7 @@ ASIDE = re.compile(r"\{(?:\\\*)?\s*\\(footnote|shptxt)(?![a-z])")
 MARKED = r"\\outlinelevel\1 {\\uc0\\u57600 \1}"
 OUTLINE = re.compile(r"\\outlinelevel([0-8])(?!\d)")
 TITLE = re.compile(r"\{\\title ([^{}]*)\}")
+CODE_PAGE = re.compile(r"\\ansicpg\d{1,5}")
 BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 MARK = "\ue100"
 """With a digit after it, stands at the start of a heading while the text is converted."""
@@ -26,17 +27,15 @@ def read(file: File) -> Extract:
     """Read rich text; Unreadable if it is damaged or holds no text."""
     source = _source(file.data)
     main, asides = _split(source)
-    fonts = source[: source.find("\\pard") if "\\pard" in source else 0]
     draft = Draft()
     for line in _converted(OUTLINE.sub(MARKED, main)).split("\n"):
         _add(draft, line)
-    for aside in asides:
-        for line in _converted(fonts + aside).split("\n"):
-            _add(draft, line)
+    for line in _converted(_head(source) + "\\par ".join(asides) + "}").split("\n"):
+        _add(draft, line)
     extract = draft.finish(_title(source))
     if not extract.blocks:
         raise Unreadable("It holds no text.")
-    return extract
+    return quotable(extract)
 
 
 def _source(data: bytes) -> str:
@@ -72,6 +71,12 @@ def _close(source: str, start: int) -> int:
         if not depth:
             return found.end()
     return len(source)
+
+
+def _head(source: str) -> str:
+    """Return the beginning of a file that tells the encodings of its text."""
+    page = CODE_PAGE.search(source)
+    return f"{{\\rtf1\\ansi{page[0] if page else ''} {font_table_group(source)}"
 
 
 def _converted(source: str) -> str:
