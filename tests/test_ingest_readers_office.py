@@ -403,7 +403,7 @@ def test_nesting_that_xml_allows_but_we_do_not_is_refused() -> None:
         ("a.pptx", b"text", "called .pptx but its content is not"),
         ("a.xlsx", b"a,b\n", "called .xlsx but its content is not"),
         ("a.rtf", b"text", "called .rtf but its content is not"),
-        ("a.xlsb", zipped({"[Content_Types].xml": "", "xl/workbook.bin": ""}), "lacks its part"),
+        ("a.xlsb", zipped({"[Content_Types].xml": "", "xl/workbook.bin": ""}), "binary workbook"),
         ("a.docx", b"\xd0\xcf\x11\xe0" + bytes(98) + LOCKED, "locked with a password"),
         ("a.csv", b" \n\n", "holds no text"),
         ("a.rtf", b"{\\rtf1 }", "holds no text"),

@@ -53,7 +53,7 @@ PPTX = Format(
     "ppt/",
 )
 XLSX = Format(
-    f"{OFFICE}spreadsheetml.sheet", (".xlsx", ".xlsm", ".xltx", ".xltm", ".xlsb"), xlsx.read, "xl/"
+    f"{OFFICE}spreadsheetml.sheet", (".xlsx", ".xlsm", ".xltx", ".xltm"), xlsx.read, "xl/"
 )
 ODT = Format(f"{OPEN}text", (".odt",), odf.read, f"{OPEN}text")
 OTT = Format(f"{OPEN}text-template", (".ott",), odf.read, f"{OPEN}text-template")

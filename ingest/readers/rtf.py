@@ -76,7 +76,11 @@ def _close(source: str, start: int) -> int:
 def _head(source: str) -> str:
     """Return the beginning of a file that tells the encodings of its text."""
     page = CODE_PAGE.search(source)
-    return f"{{\\rtf1\\ansi{page[0] if page else ''} {font_table_group(source)}"
+    return f"{{\\rtf1\\ansi{page[0] if page else ''} {_fonts(source)}"
+
+
+def _fonts(source: str) -> str:
+    return str(font_table_group(source))  # type: ignore[no-untyped-call]
 
 
 def _converted(source: str) -> str:

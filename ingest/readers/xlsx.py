@@ -43,7 +43,7 @@ class _Workbook:
     def __init__(self, package: Package) -> None:
         self._package = package
         self._name = package.main("xl/workbook.xml")
-        if self._name.endswith(".bin"):
+        if self._name not in package and "xl/workbook.bin" in package:
             raise Unreadable("It is a binary workbook (.xlsb). Save it as .xlsx.")
         self._root = package.tree(self._name)
         self._relations = package.relations(self._name)
