@@ -20,8 +20,9 @@ from pptx.util import Inches
 
 from ingest.errors import Unreadable
 from ingest.readers import detect
+from ingest.readers.rows import Cell, Room, add_rows
 from ingest.sandbox import Sandbox
-from ingest.types import Extract, File, PageState
+from ingest.types import Draft, Extract, File, PageState
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -285,6 +286,25 @@ def test_word_equations_are_written_on_one_line() -> None:
     )
 
     assert texts(extract) == ["Area: A=πr^2", "(a+b)/2"]
+
+
+def test_word_tells_of_the_files_embedded_in_a_document() -> None:
+    body = "<w:p><w:r><w:object><OLEObject/></w:object></w:r></w:p><w:altChunk/>"
+
+    extract = read("a.docx", word(p("Text.") + body))
+
+    assert extract.unread == ("It holds 2 embedded files. Save each on its own to have it read.",)
+
+
+def test_word_diagrams_say_what_is_in_their_boxes() -> None:
+    diagram = "<a:p xmlns:a='a'><a:r><a:t>Step one</a:t></a:r></a:p>"
+    ids = '<relIds xmlns:r="r" r:dm="rdiagramData"/>'
+
+    extract = read(
+        "a.docx", word(f"<w:p><w:r><w:drawing>{ids}</w:drawing></w:r></w:p>", diagramData=diagram)
+    )
+
+    assert texts(extract) == ["Step one"]
 
 
 def test_word_macros_are_ignored_with_a_warning() -> None:
@@ -631,6 +651,29 @@ def test_a_damaged_sheet_costs_only_what_follows_in_it() -> None:
 
     assert texts(extract) == ["Sheet", "One"]
     assert "sheet1.xml” is damaged" in extract.unread[0]
+
+
+def test_text_boxes_on_a_sheet_follow_its_rows() -> None:
+    link = (
+        f'<R xmlns="{RELATIONS}"><Relationship Id="r1" Type="{TYPES}/drawing" '
+        'Target="../drawings/drawing1.xml"/></R>'
+    )
+    box = '<d xmlns:a="a"><txBody><a:p><a:r><a:t>Prices from May</a:t></a:r></a:p></txBody></d>'
+    parts = {"xl/worksheets/_rels/sheet1.xml.rels": link, "xl/drawings/drawing1.xml": box}
+
+    extract = read("a.xlsx", repacked(sheet([["Dog"]]), {n: x.encode() for n, x in parts.items()}))
+
+    assert texts(extract) == ["Sheet", "Dog", "Prices from May"]
+
+
+@pytest.mark.parametrize("room", [Room(rows=3), Room(size=3 * 60)])
+def test_rows_for_which_there_is_no_room_are_told_of(room: Room) -> None:
+    draft = Draft()
+
+    add_rows(draft, ({0: Cell(f"row {n}")} for n in range(10)), room)
+
+    assert draft.finish("").text == "row 0\n\nrow 1\n\nrow 2"
+    assert room.unread() == ["Only its first 3 rows were read. Split it into smaller files."]
 
 
 # CSV

@@ -86,6 +86,8 @@ class _Document:
     def _nothing(self) -> str:
         if self._pictures:
             return "It holds no text, only pictures. Save it as PDF and run OCR over it."
+        if self._embedded:
+            return "It holds no text, only embedded files. Save each on its own."
         return "It holds no text."
 
     def _target(self, kind: str) -> str:
