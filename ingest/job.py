@@ -222,11 +222,11 @@ class Job:
         unknown = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in rows}
         wanted = sorted(unknown, key=lambda key: len(unknown[key][1].text))
         for at in range(0, len(wanted), EMBED_AT_ONCE):
+            follow(progress)
             some = wanted[at : at + EMBED_AT_ONCE]
             vectors = embed_passages(self._embedder, [unknown[key] for key in some])
             rows |= dict(zip(some, vectors, strict=True))
             progress.passages += len(some)
-            follow(progress)
         return np.stack([rows[key] for key in keys]).astype(np.float32)
 
     def _publish(self, work: _Work) -> int:

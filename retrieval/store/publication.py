@@ -135,7 +135,7 @@ class Publication:
 
     def _move(self, document_id: str, source: str, path: str) -> None:
         self._db.execute(
-            "UPDATE document SET source = ?, path = ?, digest = substr(digest, 1, 32) || ?"
+            "UPDATE document SET source = ?, path = ?, digest = CAST(substr(digest, 1, 32) || ? AS BLOB)"
             " WHERE id = ?",
             (source, path, rows.place_digest(source, path), document_id),
         )

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -86,9 +86,15 @@ def _machine(embedder: Embedder, sandbox: Sandbox) -> dict[str, str]:
     return {
         "embedder": f"{embedder.name}, by {embedder.backend}",
         "text on images": "read by Tesseract" if ocr.available() else "not read: no Tesseract",
-        "readers": sandbox.protections().words(),
+        "readers": _confined(sandbox.protections().missing),
         "cores": str(os.cpu_count()),
     }
+
+
+def _confined(missing: Sequence[str]) -> str:
+    if not missing:
+        return "confined: no network, no other files, no programs, bounded memory"
+    return f"confined, but this system does not limit: {', '.join(missing)}"
 
 
 def _print(machine: dict[str, str], found: list[Damage], left: list[Damage]) -> None:
