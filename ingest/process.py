@@ -163,11 +163,12 @@ class Process:
             line += piece
             if len(line) > most_mib * MIB:
                 raise Unreadable(f"It holds more than {most_mib} MiB of text.")
-            piece = _received(channel, deadline)
-            if piece is None:
+            more = _received(channel, deadline)
+            if more is None:
                 raise Unreadable(f"Reading it took longer than {wait_s:.0f} s.")
-            if not piece:
+            if not more:
                 raise Unreadable(self._ending())
+            piece = more
         end, _, self._ahead = piece.partition(b"\n")
         return line + end
 

@@ -209,11 +209,11 @@ def test_sandboxes_work_side_by_side() -> None:
 
 
 def test_nothing_is_left_behind_however_often_a_child_is_lost() -> None:
-    """No descriptor, no process and no zombie after a hundred reads, half of them fatal."""
+    """No descriptor, no process and no zombie after fifty reads, half of them fatal."""
     with Sandbox(LIMITS, module="tests.hostile") as own:
         text(own, "fine")
         files, processes = descriptors(), len(children())
-        for _ in range(50):
+        for _ in range(25):
             reason(own, "crash")
             read(own, "members").close()
 
