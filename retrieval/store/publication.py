@@ -135,8 +135,8 @@ class Publication:
 
     def _move(self, document_id: str, source: str, path: str) -> None:
         self._db.execute(
-            "UPDATE document SET source = ?, path = ?, digest = CAST(substr(digest, 1, 32) || ? AS BLOB)"
-            " WHERE id = ?",
+            "UPDATE document SET source = ?, path = ?,"
+            " digest = CAST(substr(digest, 1, 32) || ? AS BLOB) WHERE id = ?",
             (source, path, rows.place_digest(source, path), document_id),
         )
 

@@ -10,7 +10,7 @@ import click
 
 from ingest import IngestError, Sandbox, ocr
 from ingest.mending import mend
-from retrieval import Embedder, Library
+from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from retrieval.doctor import Damage, Part
 from web import wiring
 from web.cli.shared import print_json, settings, shared
@@ -81,7 +81,7 @@ def _repaired(
     return True
 
 
-def _machine(embedder: Embedder, sandbox: Sandbox) -> dict[str, str]:
+def _machine(embedder: SentenceTransformerEmbedder, sandbox: Sandbox) -> dict[str, str]:
     """Return what this machine can do for the library, in words."""
     return {
         "embedder": f"{embedder.name}, by {embedder.backend}",
