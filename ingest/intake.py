@@ -15,14 +15,13 @@ from ingest.chunking import VERSION as CHUNKING
 from ingest.chunking import cut
 from ingest.errors import Unreadable
 from ingest.finding import Found, exists
-from ingest.ledger import FileReport, Outcome, reading_of
+from ingest.ledger import NOTHING_READ, FileReport, Outcome, reading_of
 from ingest.readers import BY_MEDIA_TYPE
 from ingest.sandbox import Reading as Read
 from ingest.sandbox import Sandbox, Taken
 from ingest.types import Extract
 from retrieval import Document, Embedder, Library, Revision
-from retrieval.library import UPLOAD
-from retrieval.types import FileRecord, FileState, Source
+from retrieval.types import UPLOAD, FileRecord, FileState, Source
 
 Place = TypeVar("Place", FileRecord, Source)
 
@@ -38,6 +37,7 @@ class Entry:
 
     `document_id` is to be answered from. `revision` is to be stored first; None if it is
     already. `moved` is the file's old place, whose document is to be found at the new one.
+    `is_news` tells whether the ledger does not hold the record yet.
     """
 
     report: FileReport
@@ -45,6 +45,7 @@ class Entry:
     document_id: str | None = None
     revision: Revision | None = None
     moved: Source | None = None
+    is_news: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,20 @@ class Intake:
         """Return the files in a file that answers come from, as the run began."""
         return self._live_inside.get(source, ())
 
+    def glance(self, found: Found) -> list[Entry] | None:
+        """Return what became of a file that need not be opened to tell; None for others."""
+        known = self._ledger.get(found.source)
+        if found.problem:
+            return [self._failed(found.source, found.shown, found.problem)]
+        if known and known.state is FileState.WITHDRAWN:
+            return [self._withdrawn(found.shown, known)]
+        if known and found.stamp and known.stamp == found.stamp and self._settled(known):
+            return list(self._unchanged(found.shown, known))
+        return None
+
     def take(self, found: Found, sandbox: Sandbox) -> list[Entry]:
         """Return what became of a file, and of the files inside it."""
         try:
-            if found.problem:
-                raise Unreadable(found.problem)
-            known = self._ledger.get(found.source)
-            if known and known.state is FileState.WITHDRAWN:
-                return [self._withdrawn(found.shown, known)]
-            if known and found.stamp and known.stamp == found.stamp and self._settled(known):
-                return list(self._unchanged(found.shown, known))
             with _opened(found.file) as file:
                 sha256 = _digest(file)
                 seen = _Seen(found.source, found.shown, found.stamp, sha256, found.size, 0)
@@ -305,17 +310,28 @@ class Intake:
                 yield self._withdrawn(path, record)
             elif record.state is not FileState.GONE:
                 live = self._live.get(record.source)
-                yield self._entry(Outcome.UNCHANGED, path, record, live)
+                is_news = record.run == self._run
+                yield self._entry(Outcome.UNCHANGED, path, record, live, is_news=is_news)
 
     def _entry(
-        self, outcome: Outcome, shown: str, record: FileRecord, live: Source | None
+        self,
+        outcome: Outcome,
+        shown: str,
+        record: FileRecord,
+        live: Source | None,
+        *,
+        is_news: bool = True,
     ) -> Entry:
-        report = FileReport(shown, outcome, reader=record.reader)
-        if live:
-            report = replace(report, document_id=live.document_id)
-            if live.partly_read:
-                report = replace(report, reading=self._library.reading(live.document_id))
-        return Entry(report, record)
+        document_id = live.document_id if live else None
+        reading = self._library.reading(live.document_id) if live and live.partly_read else None
+        report = FileReport(
+            shown,
+            outcome,
+            document_id=document_id,
+            reader=record.reader,
+            reading=reading or NOTHING_READ,
+        )
+        return Entry(report, record, is_news=is_news)
 
     def _report(self, outcome: Outcome, shown: str, stored: Document) -> FileReport:
         return FileReport(
@@ -329,7 +345,7 @@ class Intake:
 
     def _withdrawn(self, shown: str, known: FileRecord) -> Entry:
         reason = f"{known.reason} `footnote documents restore` brings it back."
-        return Entry(FileReport(shown, Outcome.WITHDRAWN, reason), known)
+        return Entry(FileReport(shown, Outcome.WITHDRAWN, reason), known, is_news=False)
 
     def _failed(self, source: str, shown: str, reason: str, sha256: str = "") -> Entry:
         if source in self._live:

@@ -121,6 +121,7 @@ class Job:
             self._stage(work, progress, follow, least=STAGE_AT_ONCE)
             follow(progress)
         self._note_gone(search, intake, work, report, prune=options.prune)
+        report.files.sort(key=lambda file: file.path)
         report.generation = self._library.generation
         if not options.dry:
             self._stage(work, progress, follow, least=1)
@@ -133,7 +134,7 @@ class Job:
         return report
 
     def _taken(self, files: Sequence[Found], intake: Intake) -> Iterator[tuple[Found, list[Entry]]]:
-        """Take files in, some at a time, and return what became of them in their order."""
+        """Take files in, some at a time; those that need no look come out ahead of the rest."""
         free: SimpleQueue[Sandbox] = SimpleQueue()
         for sandbox in self._sandboxes:
             free.put(sandbox)
@@ -149,6 +150,9 @@ class Job:
             ahead: deque[tuple[Found, Future[list[Entry]]]] = deque()
             try:
                 for found in files:
+                    if (entries := intake.glance(found)) is not None:
+                        yield found, entries
+                        continue
                     ahead.append((found, pool.submit(take, found)))
                     if len(ahead) >= AHEAD * len(self._sandboxes):
                         first, future = ahead.popleft()
@@ -165,7 +169,7 @@ class Job:
         source = entry.record.source
         report.files.append(entry.report)
         work.met.add(source)
-        if entry.record.run:
+        if entry.is_news:
             work.files.append(entry.record)
         if entry.revision:
             work.pending.append(entry.revision)

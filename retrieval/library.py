@@ -28,6 +28,7 @@ from retrieval.snapshot import Snapshot
 from retrieval.store import Store
 from retrieval.store.ledger import Ledger, standing_of
 from retrieval.types import (
+    UPLOAD,
     Change,
     Document,
     FileRecord,
@@ -47,8 +48,6 @@ from retrieval.types import (
 from retrieval.upkeep import Upkeep
 
 DATABASE = "library.sqlite3"
-UPLOAD = "upload:"
-"""What the source of a document begins with that came over HTTP and not from a folder."""
 
 
 class Library:
