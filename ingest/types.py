@@ -1,5 +1,6 @@
 """What a reader makes of a file."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -145,6 +146,7 @@ class Draft:
         self._page_starts: list[int] = []
         self._pages: list[Page] = []
         self._length = 0
+        self._hiding = 0
         self.tables = 0
         """How many tables were added; the reader counts."""
 
@@ -155,6 +157,7 @@ class Draft:
 
     def add(self, text: str, level: int = 0) -> None:
         """Append a block, if there is anything to it; a level above 0 makes it a heading."""
+        self._hiding += hiding(text)
         if not (text := clean(text).strip()):
             return
         start, stop = self._length, self._length + len(text)
@@ -182,7 +185,7 @@ class Draft:
             page_starts=pages,
             pages=tuple(self._pages),
             tables=self.tables,
-            warnings=tuple(clean(warning) for warning in warnings),
+            warnings=(*map(clean, warnings), *hiding_warning(self._hiding)),
             unread=tuple(clean(what) for what in unread),
             members=members,
         )
@@ -195,7 +198,43 @@ def _sound(text: object) -> str:
     return text
 
 
+_FLAG = "\U0001f3f4[\U000e0030-\U000e007a]{2,6}\U000e007f"
+"""The flag of a part of a country, as of Scotland: the one good use of tag characters."""
+_NOT_SHOWN = re.compile(
+    "\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\\\))"  # what colours a terminal
+    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff]"
+    f"|({_FLAG})|[\U000e0000-\U000e007f]"
+)
+_HIDING = re.compile(
+    f"{_FLAG}|([\U000e0000-\U000e007f]+|[\u202d\u202e]"
+    "|[\u200b-\u200d\u2060-\u2064\ufeff]{8,}|[\U000e0100-\U000e01ef]{2,})"
+)
+
+
 def clean(text: str) -> str:
-    """Return text that SQLite and JSON keep as it is: no NUL, no lone surrogate."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Return what a reader sees of a text, and SQLite and JSON keep as it is.
+
+    Lines end in a line feed. Control characters, terminal codes and invisible tag characters
+    are left out; a lone surrogate becomes a replacement character. All else stays: soft
+    hyphens, ligatures, the direction of writing. Cleaning twice changes nothing.
+    """
+    for end in ("\r\n", "\r", "\x0b", "\x0c", "\x85"):
+        text = text.replace(end, "\n")
+    if _NOT_SHOWN.search(text):
+        text = _NOT_SHOWN.sub(lambda found: found[1] or "", text)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def hiding(text: str) -> int:
+    """Return how many characters may hide words: tags, overridden directions, invisible runs.
+
+    Ask before `clean`, which leaves tags out.
+    """
+    return sum(len(found[1] or "") for found in _HIDING.finditer(text))
+
+
+def hiding_warning(count: int) -> tuple[str, ...]:
+    """Return what to say about so many hiding characters: nothing if there are none."""
+    if not count:
+        return ()
+    return (f"It holds {count} invisible characters, which may hide instructions.",)
