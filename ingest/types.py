@@ -174,14 +174,17 @@ class Draft:
         unread: Iterable[str] = (),
         members: Iterable[Member] = (),
     ) -> Extract:
-        """Return the text and its blocks; the title falls back on the first heading."""
+        """Return the text and its blocks; the title falls back on the first heading.
+
+        Where there is nothing but headings they are the text.
+        """
         text = SEPARATOR.join(self._parts)
         pages = tuple(min(start, len(text)) for start in self._page_starts)
         first = next((b.title for b in self._blocks if b.level), "")
         return Extract(
             title=" ".join(clean(title).split()) or first,
             text=text,
-            blocks=tuple(self._blocks),
+            blocks=or_all_text(self._blocks),
             page_starts=pages,
             pages=tuple(self._pages),
             tables=self.tables,
@@ -189,6 +192,13 @@ class Draft:
             unread=tuple(clean(what) for what in unread),
             members=members,
         )
+
+
+def or_all_text(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Return blocks as they are or, where all are headings, as running text."""
+    if any(not block.level for block in blocks):
+        return tuple(blocks)
+    return tuple(Block(block.start, block.stop) for block in blocks)
 
 
 def _sound(text: object) -> str:

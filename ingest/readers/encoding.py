@@ -37,7 +37,7 @@ JAPANESE_SHIFT = re.compile(rb"\x1b\$[@B]")
 CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 MOST_CONTROLS = 0.3
 FEW_NULS = 0.02
-"""Text with this share of NULs is text with stray NULs; UTF-16 has one in each space."""
+"""ASCII with this share of NULs has strayed ones; UTF-16 has one in each space."""
 
 
 def decode(data: bytes, stated: str = "") -> str:
@@ -76,13 +76,15 @@ def _decoded(data: bytes, stated: str) -> str:
         return data.decode(wide, "replace")
     if JAPANESE_SHIFT.search(data[:SAMPLE_BYTES]):
         return data.decode("iso2022_jp_ext", "replace")
+    if codec == "utf-8":
+        codec = ""
     return _utf8(data) or data.decode(codec or _guess(data), "replace")
 
 
 def _wide(data: bytes) -> str:
     """Return the codec of UTF-16 or UTF-32 without a mark, told by where its NULs stand."""
     start = data[: min(len(data), 4096) // 4 * 4]
-    if start.count(0) <= FEW_NULS * len(start):
+    if 0 not in start or (start.isascii() and start.count(0) <= FEW_NULS * len(start)):
         return ""
     for codec in ("utf-32-le", "utf-32-be"):
         if _printable(start, codec):
