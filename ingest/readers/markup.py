@@ -37,7 +37,7 @@ LABEL_CHARACTERS = 200
 LABELS = 20
 BREAK = "\x1e"
 
-INTERNAL_DTD = re.compile(r"<!DOCTYPE[^>\[]*\[[^\]]*\]\s*>", re.IGNORECASE)
+INTERNAL_DTD = re.compile(r"\A([^\[]{0,2000}<!DOCTYPE[^>\[]{0,500})\[[^\]]*\]", re.IGNORECASE)
 """It can only define entities, as bombs do: pages have none of their own."""
 ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31};)")
 
@@ -79,7 +79,7 @@ class Markup:
 
 def parse(text: str, *, xml: bool = False) -> Markup:
     """Return the events of a page, mended where it is broken; as XML if it asks for it and is."""
-    text = INTERNAL_DTD.sub("", text.replace("\x00", ""), count=1)
+    text = INTERNAL_DTD.sub(r"\1", text.replace("\x00", ""), count=1)
     if xml:
         try:
             return Markup(_events(ENTITY.sub(_entity, text), _xml_parser()))
