@@ -150,6 +150,11 @@ class Draft:
         self.tables = 0
         """How many tables were added; the reader counts."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added yet."""
+        return not self._parts
+
     def start_page(self, page: Page | None = None) -> None:
         """Begin a page where the next block will stand."""
         self._page_starts.append(self._length)
@@ -210,9 +215,9 @@ def _sound(text: object) -> str:
 
 _FLAG = "\U0001f3f4[\U000e0030-\U000e007a]{2,6}\U000e007f"
 """The flag of a part of a country, as of Scotland: the one good use of tag characters."""
+_TERMINAL = "\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\\\))"
 _NOT_SHOWN = re.compile(
-    "\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\\\))"  # what colours a terminal
-    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff]"
+    f"{_TERMINAL}|[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff]"
     f"|({_FLAG})|[\U000e0000-\U000e007f]"
 )
 _HIDING = re.compile(
@@ -228,11 +233,10 @@ def clean(text: str) -> str:
     are left out; a lone surrogate becomes a replacement character. All else stays: soft
     hyphens, ligatures, the direction of writing. Cleaning twice changes nothing.
     """
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     for end in ("\r\n", "\r", "\x0b", "\x0c", "\x85"):
         text = text.replace(end, "\n")
-    if _NOT_SHOWN.search(text):
-        text = _NOT_SHOWN.sub(lambda found: found[1] or "", text)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _NOT_SHOWN.sub(lambda found: found[1] or "", text)
 
 
 def hiding(text: str) -> int:

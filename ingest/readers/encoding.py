@@ -32,7 +32,9 @@ CLOSE = 0.05
 """How much less like a language Western European text may look and still be taken for it."""
 SAMPLE_BYTES = 64 * 1024
 HIGH_LINE = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
-SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+SEQUENCE = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
 JAPANESE_SHIFT = re.compile(rb"\x1b\$[@B]")
 CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 MOST_CONTROLS = 0.3

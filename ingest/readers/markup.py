@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from html.entities import html5
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from lxml import etree
 
@@ -127,17 +127,20 @@ class _Recorder:
         self._events: list[Event] = []
         self._open = 0
 
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        name = tag.rpartition("}")[2].lower()
-        self._events.append((name, dict(attributes)))
+    def start(self, tag: str | bytes, attrib: Mapping[Any, Any]) -> None:
+        name = str(tag).rpartition("}")[2].lower()
+        self._events.append((name, dict(attrib)))
         self._open += 1
 
-    def end(self, tag: str) -> None:  # noqa: ARG002 - lxml closes what was opened last
+    def end(self, tag: str | bytes) -> None:  # noqa: ARG002 - what was opened last closes
         self._events.append(None)
         self._open -= 1
 
-    def data(self, text: str) -> None:
-        self._events.append(text.replace(BREAK, " "))
+    def data(self, data: str | bytes) -> None:
+        self._events.append(str(data).replace(BREAK, " "))
+
+    def comment(self, text: str | bytes) -> None:
+        """Leave it out."""
 
     def close(self) -> list[Event]:
         return [*self._events, *[None] * self._open]
