@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from oxmsg import Message
 from oxmsg.attachment import Attachment
 from oxmsg.domain import constants
+from oxmsg.domain.model import UnrecognizedCodePageError, UnsupportedEncodingError
 from oxmsg.properties import Properties
 
 from ingest.errors import Unreadable
@@ -14,7 +15,18 @@ from ingest.readers.archive import distinct
 from ingest.readers.letter import Letter, add_html, add_plain, readable
 from ingest.types import Draft, Extract, File, Member
 
-DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
+DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+    UnrecognizedCodePageError,
+    UnsupportedEncodingError,
+)
+"""What olefile and oxmsg raise on damaged messages, and on code pages they do not know."""
 SEALED = "IPM.Note.SMIME"
 BY_VALUE, BY_MESSAGE = 1, 5
 TO, COPIED = 1, 2
@@ -160,5 +172,5 @@ def _number(properties: Properties, kind: int) -> int | None:
 def _encoding(properties: Properties) -> str:
     try:
         return properties.body_encoding
-    except Exception:  # noqa: BLE001 - an unknown code page has its own error, of no family
+    except DAMAGE:
         return ""
