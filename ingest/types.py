@@ -217,8 +217,7 @@ _FLAG = "\U0001f3f4[\U000e0030-\U000e007a]{2,6}\U000e007f"
 """The flag of a part of a country, as of Scotland: the one good use of tag characters."""
 _TERMINAL = "\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\\\))"
 _NOT_SHOWN = re.compile(
-    f"{_TERMINAL}|[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff]"
-    f"|({_FLAG})|[\U000e0000-\U000e007f]"
+    f"{_TERMINAL}|[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff]|({_FLAG})|[\U000e0000-\U000e007f]"
 )
 _HIDING = re.compile(
     f"{_FLAG}|([\U000e0000-\U000e007f]+|[\u202d\u202e]"

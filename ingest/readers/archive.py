@@ -121,13 +121,15 @@ class _Unpacking:
         if self.spent >= LARGEST_TOTAL_BYTES:
             return f"With it, the archive unpacks to more than {LARGEST_TOTAL_BYTES // MIB} MiB."
         if MOST_RATIO * info.compress_size < LARGEST_MEMBER_BYTES:
-            return "It unpacks to so many times its size that it looks like a trap. Unpack it first."
+            return (
+                "It unpacks to so many times its size that it looks like a trap. Unpack it first."
+            )
         return f"It unpacks to more than {LARGEST_MEMBER_BYTES // MIB} MiB. Split it."
 
 
 OUTSIDE = "Its name leads out of the archive."
 UNKNOWN_METHOD = "It is packed or locked in a way that is not known. Unpack it first."
-WRONG_PASSWORD = (  # noqa: S105 - no password, but what to say without one
+WRONG_PASSWORD = (
     "It is locked with a password that is not known. Give the password, or unpack it first."
 )
 OVERLAPS = "It shares its bytes with another member, as traps do. Unpack the archive first."

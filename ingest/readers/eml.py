@@ -111,6 +111,8 @@ def _bodies(part: Message, *, root: bool = False) -> Iterator[Message]:
         found = [list(_bodies(inside)) for inside in _parts(part)]
         if part.get_content_type() == "multipart/alternative":
             found = _plainest([bodies for bodies in found if any(map(_has_text, bodies))])
+        elif part.get_content_type() == "multipart/related":  # a page and what it is made of
+            found = found[:1]
         for bodies in found:
             yield from bodies
     elif part.get_content_maintype() == "text" and (root or not _is_file(part)):
@@ -218,7 +220,9 @@ def _named(part: Message, number: int) -> str:
 def _member(part: Message, name: str) -> Member:
     kind = part.get_content_type()
     if kind in OUTLOOK_PACKAGES or name.lower() == "winmail.dat":
-        return Member(name, b"", "It is an Outlook package, which is not read. Save the files in it.")
+        return Member(
+            name, b"", "It is an Outlook package, which is not read. Save the files in it."
+        )
     if kind == "message/external-body":
         return Member(name, b"", "It is kept elsewhere: the message only says where.")
     try:

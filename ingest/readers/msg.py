@@ -27,6 +27,8 @@ DAMAGE = (
     UnsupportedEncodingError,
 )
 """What olefile and oxmsg raise on damaged messages, and on code pages they do not know."""
+MARK = "__properties_version1.0"
+"""The stream that tells messages from what else is kept in this container."""
 SEALED = "IPM.Note.SMIME"
 BY_VALUE, BY_MESSAGE = 1, 5
 TO, COPIED = 1, 2
@@ -55,8 +57,10 @@ def _add_body(message: Message, draft: Draft) -> list[str]:
     if add_plain(_text(properties, constants.PID_BODY), draft):
         return []
     page = _bytes(properties, constants.PID_HTML)
-    text = html.decode(page, _encoding(properties)) if page else _text(
-        properties, constants.PID_BODY_HTML
+    text = (
+        html.decode(page, _encoding(properties))
+        if page
+        else _text(properties, constants.PID_BODY_HTML)
     )
     if add_html(text, draft):
         return []

@@ -87,7 +87,9 @@ class _Writer:
     def _add_whole(self, node: nodes.Node, depth: int) -> None:
         """Add a node that is a block of its own kind, or only holds others."""
         if isinstance(node, nodes.line_block):
-            self._draft.add("\n".join(self._text(line).strip() for line in node.findall(nodes.line)))
+            self._draft.add(
+                "\n".join(self._text(line).strip() for line in node.findall(nodes.line))
+            )
         elif isinstance(node, nodes.row):
             self._draft.add(" | ".join(_folded(self._text(cell)) for cell in node.children))
         elif isinstance(node, nodes.field | nodes.option_list_item):
