@@ -7,6 +7,7 @@ import struct
 import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from stat import S_ISLNK
@@ -104,7 +105,7 @@ class _Unpacking:
             except (*DAMAGE, RuntimeError) as problem:  # RuntimeError: a wrong password
                 if not locked:
                     return Member(name, b"", f"It is damaged in the archive ({problem}).")
-        return Member(name, b"", WRONG_PASSWORD)
+        return Member(name, b"", LOCKED_MEMBER)
 
     def _unpack(self, info: ZipInfo, password: str) -> bytes:
         allowed = max(ALWAYS_ALLOWED_BYTES, MOST_RATIO * info.compress_size)
@@ -121,15 +122,13 @@ class _Unpacking:
         if self.spent >= LARGEST_TOTAL_BYTES:
             return f"With it, the archive unpacks to more than {LARGEST_TOTAL_BYTES // MIB} MiB."
         if MOST_RATIO * info.compress_size < LARGEST_MEMBER_BYTES:
-            return (
-                "It unpacks to so many times its size that it looks like a trap. Unpack it first."
-            )
+            return "It unpacks to so many times its size that it looks like a trap."
         return f"It unpacks to more than {LARGEST_MEMBER_BYTES // MIB} MiB. Split it."
 
 
 OUTSIDE = "Its name leads out of the archive."
 UNKNOWN_METHOD = "It is packed or locked in a way that is not known. Unpack it first."
-WRONG_PASSWORD = (
+LOCKED_MEMBER = (
     "It is locked with a password that is not known. Give the password, or unpack it first."
 )
 OVERLAPS = "It shares its bytes with another member, as traps do. Unpack the archive first."
@@ -171,10 +170,8 @@ def _name(info: ZipInfo) -> str:
     """Return a member's name as it can be shown, in UTF-8 where the archive forgot to say so."""
     name = info.orig_filename.replace("\\", "/")
     if not info.flag_bits & UTF8_NAME:
-        try:
+        with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
-        except UnicodeError:
-            pass
     return "".join(c if c.isprintable() else "\ufffd" for c in name) or "\ufffd"
 
 

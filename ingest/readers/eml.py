@@ -36,6 +36,7 @@ NOT_FILES = (
 )
 SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
 OUTLOOK_PACKAGES = ("application/ms-tnef", "application/vnd.ms-tnef")
+OUTLOOK_PACKAGE = "It is an Outlook package, which is not read. Save what is in it one by one."
 ODD = (MessageError, LookupError, ValueError, TypeError, AttributeError, AssertionError)
 """What the standard library raises on messages that are broken in ways it did not expect."""
 

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from html.entities import html5
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from lxml import etree
 
@@ -93,8 +93,7 @@ def parse(text: str, *, xml: bool = False) -> Markup:
 
 def _events(text: str, parser: "etree._FeedParser") -> list[Event]:
     parser.feed(text.encode("utf-8", "replace"))
-    events: list[Event] = parser.close()
-    return events
+    return cast("list[Event]", parser.close())  # what the target's own `close` returns
 
 
 def _html_parser() -> "etree._FeedParser":

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from docutils import nodes
 from docutils.frontend import get_default_settings
@@ -154,7 +154,7 @@ def _learn(text: str) -> None:
             directives.register_directive(name, _Unknown)
     for name in {(a or b).lower() for a, b in ROLE.findall(text)}:
         if name not in en.roles or name == "raw":
-            roles.register_local_role(name, _words)
+            roles.register_local_role(name, cast("Any", _words))  # its types are too narrow
 
 
 class _AnyOption(dict[str, Any]):
@@ -202,7 +202,7 @@ class _Silent(_Unknown):
 
 
 def _words(
-    name: str, raw: str, text: str, line: int, inliner: Any, *more: Any, **options: Any
+    _name: str, raw: str, text: str, *_place: object
 ) -> tuple[list[nodes.Node], list[nodes.Node]]:
     """Return the words of a role that only links or marks: “title <target>” shows its title."""
     words = unescape(text)
