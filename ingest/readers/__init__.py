@@ -98,7 +98,6 @@ FORMATS = (
 )
 BY_MEDIA_TYPE = {form.media_type: form for form in FORMATS}
 BY_SUFFIX = {suffix: form for form in FORMATS for suffix in form.suffixes}
-KNOWN = ", ".join(BY_SUFFIX)
 TOLD_BY_CONTENT = (PDF, RTF, ZIP, EPUB, MSG, *OFFICE_FORMATS)
 PRETENDED = (".doc", ".xls", ".rtf")
 """What programs that export HTML for Office call it."""
@@ -124,13 +123,13 @@ def detect(file: File) -> Format:
     if by_name in TOLD_BY_CONTENT:
         raise Unreadable(f"It is called {suffix} but its content is not. Is it damaged?")
     if by_name is None and suffix:
-        raise Unreadable(f"Files called “{suffix}” are not read. Known: {KNOWN}.")
+        raise Unreadable(f"Files called “{suffix}” are not read. Save it as PDF, HTML or .txt.")
     return by_name or TEXT
 
 
 def _by_content(data: bytes, suffix: str, by_name: Format | None) -> Format | None:
     """Return the format a file's content tells, None if only its name can."""
-    if sniff.is_pdf(data, named=by_name is PDF):
+    if sniff.is_pdf(data, named=by_name is PDF or (by_name is None and suffix != "")):
         return PDF
     if data.startswith(sniff.ZIP_STARTS):
         return _archive(data, by_name)

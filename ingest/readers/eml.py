@@ -26,6 +26,7 @@ KNOWN_HEADER = re.compile(
     re.IGNORECASE,
 )
 HEADER_LINE = re.compile(r"[!-9;-~]{1,76}:|[ \t]+\S|From \S")
+SOFT_BREAK = re.compile(r"(?<!^--) \r?\n(?=[^\s>])", re.MULTILINE)
 NOT_SHOWN = ("text/calendar", "text/x-amp-html", "text/rfc822-headers")
 REPORTS = ("message/delivery-status", "message/disposition-notification")
 NOT_FILES = (
@@ -77,8 +78,8 @@ def _parse(data: bytes) -> Message:
 def _read(message: Message) -> Extract:
     leaves = list(_leaves(message))
     bodies = list(_bodies(message, root=True))
-    links = [html.decode(_data(p)) for p in bodies if p.get_content_type() == "text/html"]
-    shown = [part for part in leaves if _is_shown(part, links)]
+    pages = [_data(part) for part in leaves if part.get_content_type() == "text/html"]
+    shown = [part for part in leaves if _is_shown(part, pages)]
     aside = {id(part) for part in (*bodies, *shown)}
     attached = [part for part in leaves if id(part) not in aside and _is_attached(part)]
     names = _names(attached)
@@ -146,15 +147,15 @@ def _is_attached(part: Message) -> bool:
     return _is_file(part) or part.get_content_maintype() not in ("text", "multipart")
 
 
-def _is_shown(part: Message, links: Sequence[str]) -> bool:
+def _is_shown(part: Message, pages: Sequence[bytes]) -> bool:
     """Whether a part is a picture that the body shows, not one sent along with it."""
     if part.get_content_maintype() != "image":
         return False
     if not _filename(part):
         return True
     label = _header(part, "content-id").strip(" <>")
-    linked = bool(label) and any(f"cid:{label}" in page for page in links)
-    return linked or (bool(label) and _disposition(part) == "inline")
+    link = f"cid:{label}".encode("utf-8", "replace")
+    return bool(label) and (_disposition(part) == "inline" or any(link in page for page in pages))
 
 
 def _add(part: Message, draft: Draft) -> None:
@@ -167,9 +168,17 @@ def _add(part: Message, draft: Draft) -> None:
         if part.get_content_type() == "text/html":
             add_html(html.decode(data, stated), draft)
         else:
-            add_plain(encoding.decode(data, stated), draft)
+            add_plain(_unwrapped(encoding.decode(data, stated), part), draft)
     except Unreadable:
         draft.add("[This part of the message is not text.]")
+
+
+def _unwrapped(text: str, part: Message) -> str:
+    """Join the lines that a mail program broke (RFC 3676): those that end in a space."""
+    if str(part.get_param("format", "")).lower() != "flowed":
+        return text
+    kept = "" if str(part.get_param("delsp", "")).lower() == "yes" else " "
+    return SOFT_BREAK.sub(kept, text)
 
 
 def _data(part: Message) -> bytes:

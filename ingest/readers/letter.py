@@ -26,7 +26,7 @@ class Letter:
     def begin(self) -> Draft:
         """Return a draft with the subject as its heading, and a block that says who wrote when."""
         draft = Draft()
-        draft.add(" ".join(self.subject.split()) or "(no subject)", 1)
+        draft.add(" ".join(self.subject.split()), 1)
         lines = (
             ("From", self.sender),
             ("To", _names(self.to)),
