@@ -230,9 +230,7 @@ def _named(part: Message, number: int) -> str:
 def _member(part: Message, name: str) -> Member:
     kind = part.get_content_type()
     if kind in OUTLOOK_PACKAGES or name.lower() == "winmail.dat":
-        return Member(
-            name, b"", "It is an Outlook package, which is not read. Save the files in it."
-        )
+        return Member(name, b"", OUTLOOK_PACKAGE)
     if kind == "message/external-body":
         return Member(name, b"", "It is kept elsewhere: the message only says where.")
     try:

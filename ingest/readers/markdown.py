@@ -31,7 +31,7 @@ def read(file: File) -> Extract:
     lines = list(accumulate((len(line) + 1 for line in text[body:].split("\n")), initial=body))
     tokens = PARSER.parse(text[body:])
     blocks: list[Block] = []
-    for token, inside in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, inside in zip(tokens, [*tokens[1:], None], strict=False):
         if token.type in LEAVES and token.map:
             start, stop = lines[token.map[0]], lines[token.map[1]] - 1
             blocks += _block(text, start, min(stop, len(text)), token, inside)
