@@ -11,7 +11,7 @@ from ingest.readers.markup import HEADINGS, Markup, Tag, Writer, parse
 from ingest.types import Draft, Extract, File, Range
 
 NEVER_SHOWN = frozenset(
-    """annotation annotation-xml applet audio button canvas datalist embed head iframe input
+    """annotation annotation-xml applet audio button canvas datalist embed iframe input
     noscript object progress script select style svg template textarea title video""".split()
 )
 AROUND = frozenset("aside footer header".split())

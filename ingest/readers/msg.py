@@ -174,7 +174,9 @@ def _number(properties: Properties, kind: int) -> int | None:
 
 
 def _encoding(properties: Properties) -> str:
+    """Return the encoding of the HTML body, if the message states one."""
     try:
-        return properties.body_encoding
+        stated = properties.int_prop_value(constants.PID_INTERNET_CODEPAGE)
+        return properties.body_encoding if stated else ""
     except DAMAGE:
         return ""
