@@ -1,7 +1,7 @@
 """Outlook messages made from nothing: a small writer of OLE containers, as [MS-CFB] has them."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 Tree: TypeAlias = Mapping[str, "bytes | Tree"]
@@ -34,8 +34,8 @@ def properties(values: Mapping[int, str | bytes | int], header: int) -> dict[str
 
 def message(
     head: Mapping[int, str | bytes | int],
-    recipients: list[Mapping[int, str | bytes | int]],
-    attachments: list[Mapping[int, str | bytes | int]],
+    recipients: Sequence[Mapping[int, str | bytes | int]],
+    attachments: Sequence[Mapping[int, str | bytes | int]],
 ) -> bytes:
     """Return a .msg of these properties, by their numbers."""
     tree: dict[str, bytes | Tree] = {**properties(head, 32)}
