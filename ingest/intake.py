@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from ingest import ocr
 from ingest.chunking import VERSION as CHUNKING
@@ -22,8 +22,6 @@ from ingest.sandbox import Sandbox, Taken
 from ingest.types import Extract
 from retrieval import Document, Embedder, Library, Revision
 from retrieval.types import UPLOAD, FileRecord, FileState, Source
-
-Place = TypeVar("Place", FileRecord, Source)
 
 MIB = 1024 * 1024
 LARGEST_BYTES = 256 * MIB
@@ -74,7 +72,6 @@ class Intake:
         self._live = library.sources()
         self._ledger = {record.source: record for record in library.ledger.files()}
         self._containers = _by_container(self._ledger.values())
-        self._live_inside = _by_container(self._live.values())
         self._places: dict[str, list[Source]] = {}
         for place in self._live.values():
             self._places.setdefault(place.sha256, []).append(place)
@@ -85,9 +82,15 @@ class Intake:
         """The files answers come from, as the run began."""
         return self._live
 
-    def inside(self, source: str) -> Sequence[Source]:
-        """Return the files in a file that answers come from, as the run began."""
-        return self._live_inside.get(source, ())
+    def inside(self, source: str) -> Sequence[FileRecord]:
+        """Return what the ledger had of the files inside a file, as the run began."""
+        return self._containers.get(source, ())
+
+    def places(self) -> dict[str, str]:
+        """Return where the files are that were there once, and what they are shown as."""
+        known = self._ledger.values()
+        met = {r.source: r.path for r in known if r.state in (FileState.READ, FileState.FAILED)}
+        return met | {place.source: place.path for place in self._live.values()}
 
     def glance(self, found: Found) -> list[Entry] | None:
         """Return what became of a file that need not be opened to tell; None for others."""
@@ -384,9 +387,9 @@ def _opened(path: Path) -> BinaryIO:
         raise Unreadable(f"It cannot be opened: {problem.strerror}.") from problem
 
 
-def _by_container(records: Iterable[Place]) -> dict[str, list[Place]]:
-    """Return, for each file that others are in, what is known of those, at any depth."""
-    found: dict[str, list[Place]] = {}
+def _by_container(records: Iterable[FileRecord]) -> dict[str, list[FileRecord]]:
+    """Return, for each file that others are in, their entries, at any depth."""
+    found: dict[str, list[FileRecord]] = {}
     for record in sorted(records, key=lambda record: record.source):
         parts = record.source.split("!/")
         for depth in range(1, len(parts)):

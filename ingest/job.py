@@ -27,6 +27,7 @@ EMBED_AT_ONCE = 256
 STAGE_AT_ONCE = 1024
 """Passages that are put on disk together: what a kill makes the next run embed again."""
 RECORD_EVERY_S = 0.5
+SETTLED = (FileState.WITHDRAWN, FileState.GONE)
 AHEAD = 8
 """Files that are read ahead of embedding, for each sandbox: more would only fill memory."""
 
@@ -114,7 +115,7 @@ class Job:
             for entry in entries:
                 self._note(entry, intake, work, report)
                 progress.failed += entry.report.outcome is Outcome.FAILED
-            work.withdrawn += self._left_containers(found, entries, intake)
+            self._note_taken_out(found, entries, intake, work)
             progress.files_done += 1
             progress.bytes_done += found.size
             progress.file = found.shown
@@ -181,32 +182,40 @@ class Job:
             work.moved.append((entry.moved.document_id, source, entry.record.path))
             work.files.append(_gone(entry.moved.source, entry.moved.path))
 
-    def _left_containers(self, found: Found, entries: Sequence[Entry], intake: Intake) -> list[str]:
-        """Return the documents of files that are no longer inside a file that was read."""
+    def _note_taken_out(
+        self, found: Found, entries: Sequence[Entry], intake: Intake, work: _Work
+    ) -> None:
+        """Withdraw what is no longer inside a file that was read again."""
         if not entries or entries[0].report.outcome is Outcome.FAILED:
-            return []
+            return
         there = {entry.record.source for entry in entries}
-        inside = intake.inside(found.source)
-        return [place.document_id for place in inside if place.source not in there]
+        for record in intake.inside(found.source):
+            if record.source in there or record.state in SETTLED:
+                continue
+            work.files.append(_gone(record.source, record.path))
+            if live := intake.live.get(record.source):
+                work.withdrawn.append(live.document_id)
 
     def _note_gone(
         self, search: Search, intake: Intake, work: _Work, report: Report, *, prune: bool
     ) -> None:
-        """Report the files that answers come from and that are no longer there."""
+        """Report the files that are no longer there; withdraw what they held, to prune."""
         settled = {document_id for document_id, _, _ in work.moved}.union(work.withdrawn)
-        for source, place in intake.live.items():
-            if source in work.met or place.document_id in settled:
+        for source, path in intake.places().items():
+            if source in work.met or not search.covers(source) or exists(source):
                 continue
-            if not search.covers(source) or exists(source):
+            live = intake.live.get(source)
+            if live is None or prune:
+                work.files.append(_gone(source, path))
+            if live is None or live.document_id in settled:
                 continue
             reason = "It is no longer there."
             if prune:
-                work.withdrawn.append(place.document_id)
-                work.files.append(_gone(source, place.path))
+                work.withdrawn.append(live.document_id)
             else:
                 reason += " Answers still come from it: --prune withdraws it."
             report.files.append(
-                FileReport(place.path, Outcome.GONE, reason, document_id=place.document_id)
+                FileReport(path, Outcome.GONE, reason, document_id=live.document_id)
             )
 
     def _stage(self, work: _Work, progress: Progress, follow: Follow, *, least: int) -> None:
