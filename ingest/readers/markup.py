@@ -6,12 +6,12 @@ A run rather than a tree: lxml cuts trees off at 2,048 levels, and pages nest de
 import re
 from array import array
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from html.entities import html5
 from typing import Any, TypeAlias, cast
 
 from lxml import etree
 
+from ingest.readers.tables import Cell, Table
 from ingest.types import Draft
 
 Tag: TypeAlias = tuple[str, Mapping[str, str]]
@@ -32,9 +32,6 @@ HEADING_CHARACTERS = 300
 """What is longer is no heading, whatever its tag."""
 ROW_CHARACTERS = 1000
 """A row with more text than this is there for the layout: its cells are read one by one."""
-LABEL_CHARACTERS = 200
-"""A cell over several rows is repeated in each while it is as short as a label."""
-LABELS = 20
 BREAK = "\x1e"
 
 INTERNAL_DTD = re.compile(r"\A([^\[]{0,2000}<!DOCTYPE[^>\[]{0,500})\[[^\]]*\]", re.IGNORECASE)
@@ -124,11 +121,13 @@ class _Recorder:
 
     def __init__(self) -> None:
         self._events: list[Event] = []
+        self._bare: dict[str, Tag] = {}  # kept once each: most tags have no attributes
         self._open = 0
 
     def start(self, tag: str | bytes, attrib: Mapping[Any, Any]) -> None:
         name = str(tag).rpartition("}")[2].lower()
-        self._events.append((name, dict(attrib)))
+        bare = self._bare.setdefault(name, (name, {}))
+        self._events.append((name, dict(attrib)) if attrib else bare)
         self._open += 1
 
     def end(self, tag: str | bytes) -> None:  # noqa: ARG002 - what was opened last closes
@@ -155,7 +154,7 @@ class Writer:
         self._line: list[str] = []
         self._level = 0
         self._typed = 0
-        self._tables: list[_Table] = []
+        self._tables: list[Table] = []
         self.added = 0
         """How many blocks were added."""
 
@@ -186,7 +185,7 @@ class Writer:
         elif tag in AS_TYPED:
             self._typed += 1
         elif tag == "table":
-            self._tables.append(_Table())
+            self._tables.append(Table())
         elif tag == "br":
             self._line.append("\n" if self._typed else BREAK)
 
@@ -203,16 +202,15 @@ class Writer:
     def _row(self, at: int) -> bool:
         """Add a table row as one block, if it is one: not a row that only lays out the page."""
         cells = self._cells(at)
-        table = self._tables[-1] if self._tables else _Table()
+        table = self._tables[-1] if self._tables else Table()
         if len(cells) + len(table.kept) < 2 or self._lays_out(at):
             return False
         texts = [self._page.text(c + 1, self._page.ends[c], self._left_out) for c in cells]
         if sum(map(len, texts)) > ROW_CHARACTERS:
             return False
         self._flush()
-        row = table.add(
-            [_Cell.of(text, self._page.events[c]) for text, c in zip(texts, cells, strict=True)]
-        )
+        tags = (cast("Tag", self._page.events[cell]) for cell in cells)
+        row = table.add([Cell.of(text, tag[1]) for text, tag in zip(texts, tags, strict=True)])
         if any(texts):
             self._add(" | ".join(row), 0)
         return True
@@ -253,55 +251,6 @@ class Writer:
         self._draft.add(text, level)
         self.added += 1
         self._level = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """A cell's text, and how many rows and columns it takes."""
-
-    text: str
-    rows: int
-    columns: int
-
-    @classmethod
-    def of(cls, text: str, tag: Event) -> "_Cell":
-        attributes = tag[1] if isinstance(tag, tuple) else {}
-        return cls(text, _count(attributes.get("rowspan")), _count(attributes.get("colspan")))
-
-
-class _Table:
-    """The rows of a table as they are read, cells over several rows repeated in each."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.kept: dict[int, _Cell] = {}
-        """By column, the cells that go on in the next row."""
-
-    def add(self, cells: list[_Cell]) -> list[str]:
-        """Return the texts of a row."""
-        self.rows += 1
-        above, self.kept = self.kept, {}
-        row: list[str] = []
-        column = 0
-        for cell in [*cells, None]:
-            while (kept := above.pop(column, None)) or (cell is None and above):
-                kept = kept or above.pop(min(above))
-                column = self._take(kept, column, row)
-            if cell:
-                column = self._take(cell, column, row)
-        return row
-
-    def _take(self, cell: _Cell, column: int, row: list[str]) -> int:
-        """Put a cell into a row and return the column after it."""
-        row.append(cell.text)
-        label = 0 < len(cell.text) <= LABEL_CHARACTERS and len(self.kept) < LABELS
-        if cell.rows > 1 and label:
-            self.kept[column] = replace(cell, rows=cell.rows - 1)
-        return column + cell.columns
-
-
-def _count(span: str | None) -> int:
-    return max(1, min(int(span), 1000)) if span and re.fullmatch(r"[0-9]{1,5}", span) else 1
 
 
 def _folded(text: str) -> str:
