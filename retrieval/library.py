@@ -321,7 +321,7 @@ class Library:
             segment = write_segment(self._segments, ids, vectors)
             self._store.rebuild_index()  # what is removed must be in it as it is in the tables
             with self._store.staging() as staging:
-                staging.remove(revision.document.id)
+                staging.remove(revision.document.id, trace=True)
                 staging.add(revision, first)
                 staging.add_segment(segment, since=1)
 

@@ -30,12 +30,13 @@ def oldest(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Path:
     migrate(db, first)
     db.execute("INSERT INTO setting VALUES ('embedder', ?)", (embedder.name,))
     texts = ("Dogs bark at night.", "Cats purr all day.")
+    db.execute("INSERT INTO generation VALUES (1, '2026-01-01'), (2, '2026-01-02')")
     for number, text in enumerate(texts, start=1):
         name = f"d{number}"
-        db.execute("INSERT INTO generation VALUES (?, '2026-01-01')", (number,))
         row = (name, f"/docs/{name}.txt", f"{name}.txt", name, "0" * 64, "text/plain", 1, len(text))
         db.execute(
-            "INSERT INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', 'text/plain;v=1', '', ?, ?)",
+            "INSERT INTO document VALUES"
+            " (?, ?, ?, ?, ?, ?, ?, ?, '[]', 'text/plain;v=1', '', ?, ?)",
             (*row, number, 2 if number == 1 else None),
         )
         db.execute("INSERT INTO document_text VALUES (?, ?)", (name, text))
@@ -50,9 +51,7 @@ def oldest(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Path:
         )
         vectors = embedder.embed([indexed_text(name, (), text)])
         record = write_segment(home / "segments", np.array([number], np.int64), vectors)
-        db.execute(
-            "INSERT INTO segment VALUES (?, ?, 1, ?)", (record.name, record.sha256, number)
-        )
+        db.execute("INSERT INTO segment VALUES (?, ?, 1, ?)", (record.name, record.sha256, number))
     db.close()
     return home
 
