@@ -26,6 +26,10 @@ class Embedder(Protocol):
         """Model and revision; stored in the library, which refuses any other."""
 
     @property
+    def backend(self) -> str:
+        """What runs the model."""
+
+    @property
     def dimensions(self) -> int:
         """The length of a row."""
 
@@ -62,6 +66,13 @@ class SentenceTransformerEmbedder:
         if self._name is None:
             self._name = f"{Path(self._label).name}@{_fingerprint(self._folder)[:12]}"
         return self._name
+
+    @property
+    def backend(self) -> str:
+        """What runs the model."""
+        import torch
+
+        return f"torch {torch.__version__} on {torch.get_num_threads()} threads"
 
     @property
     def dimensions(self) -> int:

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from answer import Answer, Event, Found, Said
+from retrieval import Standing
 from web import openapi
 from web.problems import InvalidRequest, describe
 from web.schema import (
@@ -56,7 +57,7 @@ def search() -> ResponseReturnValue:
 @bp.get("/v1/documents")
 def documents() -> ResponseReturnValue:
     """List the documents answers come from."""
-    listed = [DocumentReply.of(d, current=True) for d in services().library.documents()]
+    listed = [DocumentReply.of(d, Standing.CURRENT) for d in services().library.documents()]
     return jsonify(DocumentsReply(documents=listed).model_dump())
 
 
@@ -64,8 +65,8 @@ def documents() -> ResponseReturnValue:
 def document(document_id: str) -> ResponseReturnValue:
     """Describe one revision of a document, withdrawn or not."""
     library = services().library
-    current = library.is_current(document_id)
-    return jsonify(DocumentReply.of(library.document(document_id), current=current).model_dump())
+    standing = library.standing(document_id)
+    return jsonify(DocumentReply.of(library.document(document_id), standing).model_dump())
 
 
 @bp.get("/v1/documents/<document_id>/text")

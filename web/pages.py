@@ -7,7 +7,7 @@ from itertools import pairwise
 from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from retrieval import Document
+from retrieval import Document, Standing
 from web.api import services
 from web.problems import InvalidRequest
 
@@ -47,7 +47,7 @@ def document(document_id: str) -> ResponseReturnValue:
     return render_template(
         "document.html",
         document=found,
-        current=library.is_current(document_id),
+        current=library.standing(document_id) is Standing.CURRENT,
         sections=_sections(found, library.text(document_id)),
         page=_page(found),
     )

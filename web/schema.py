@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from answer import Answer, Ask, Citation, Sentence
 from answer.types import ModelCard
-from retrieval import Document, Filters, Hit
+from retrieval import Document, Filters, Hit, Standing
 from web.problems import InvalidRequest
 
 
@@ -240,7 +240,7 @@ class SearchReply(BaseModel):
 
 
 class DocumentReply(BaseModel):
-    """A revision of a document; `current` is false once another has taken its place."""
+    """A revision of a document; `state` tells whether answers still come from it."""
 
     id: str
     title: str
@@ -251,10 +251,11 @@ class DocumentReply(BaseModel):
     characters: int
     pages: int | None
     added_at: str
+    state: str
     current: bool
 
     @classmethod
-    def of(cls, document: Document, *, current: bool) -> Self:
+    def of(cls, document: Document, standing: Standing) -> Self:
         """Return a document in its public shape."""
         return cls(
             id=document.id,
@@ -266,7 +267,8 @@ class DocumentReply(BaseModel):
             characters=document.characters,
             pages=len(document.page_starts) or None,
             added_at=document.added_at,
-            current=current,
+            state=standing,
+            current=standing is Standing.CURRENT,
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,14 @@ def stay_offline(settings: Settings) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # torch's idle threads sleep instead of spinning beside llama.cpp's.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def step_back() -> None:
+    """Let whatever else runs on this machine go first, answers above all."""
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def open_library(settings: Settings, *, create: bool = False) -> tuple[Library, Embedder]:
