@@ -1,7 +1,6 @@
 """The library: one folder that holds documents, and finds passages in them."""
 
 import fcntl
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -181,7 +180,7 @@ class Library:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as problem:
+            except BlockingIOError as problem:
                 raise LibraryBusy(
                     f"Another ingest is writing to {self.home}. Try again when it has ended."
                 ) from problem
@@ -369,12 +368,12 @@ class Library:
 
 @contextmanager
 def _writing_to(home: Path) -> Iterator[None]:
-    """Translate what the disk or SQLite refuses; LibraryBusy and its like pass through."""
+    """Translate what the disk refuses; the database's errors are ours already."""
     try:
         yield
-    except (OSError, sqlite3.Error) as problem:
+    except OSError as problem:
         raise LibraryUnwritable(
-            f"The library in {home} cannot be written to: {getattr(problem, 'strerror', problem)}."
+            f"The library in {home} cannot be written to: {problem.strerror}."
             " What was there before still is."
         ) from problem
 

@@ -9,7 +9,6 @@ import numpy as np
 from retrieval.library import Library
 from retrieval.segments import Segment
 from retrieval.snapshot import Snapshot
-from retrieval.store import rows
 from retrieval.types import Document, FileRecord, Vectors
 
 QUESTIONS = ("how much is the dog fee", "who repairs the lift", "apples")
@@ -31,20 +30,8 @@ def contents(library: Library) -> Contents:
 
 
 def faults(library: Library) -> list[str]:
-    """Return what is damaged: all that is stored, published or not, against its digests."""
-    store = library._store
-    found = [f"database: {fault}" for fault in store.faults()]
-    if not store.index_is_whole():
-        found.append("index of words")
-    found += [f"generation {number}" for number in store.broken_generations()]
-    found += [f"ledger entry {source}" for source in store.ledger.broken_seals()]
-    for name, digest in store.digests():
-        if digest is not None and rows.digest(store.revision(name)) != digest:
-            found.append(f"document {name}")
-    for record in store.all_segments():
-        Segment(library._segments, record)
-    found += [f"original {name}" for name in store.contents() if not library.originals.is_whole(name)]
-    return found
+    """Return what is damaged: all that is stored, published or not."""
+    return [f"{d.part} {d.name}: {d.problem}" for d in library.doctor().examine()]
 
 
 def leftovers(library: Library) -> list[str]:
@@ -52,7 +39,7 @@ def leftovers(library: Library) -> list[str]:
     store = library._store
     found = [f"document {name}" for name in store.leftovers()]
     wanted = {record.name for record in store.all_segments()}
-    wanted |= store.contents() | {record.sha256 for record in library.ledger.files()}
+    wanted |= store.contents().keys() | {record.sha256 for record in library.ledger.files()}
     wanted |= {f"library.sqlite3{end}" for end in ("", "-wal", "-shm")} | {"write.lock"}
     files = [path for path in library.home.rglob("*") if path.is_file()]
     return found + [str(p.relative_to(library.home)) for p in files if p.name not in wanted]

@@ -32,7 +32,8 @@ from tests.stand_ins import InlineSandbox, WordEmbedder
 
 ingest.job.STAGE_AT_ONCE = 3  # several stages to consolidate,
 retrieval.segments.FEW_SEGMENTS = 1  # a merge as soon as there are two segments,
-ingest.job.AHEAD = 1  # and each run does the same things in the same order
+ingest.job.AHEAD = 1  # and each run does the same things in the same order,
+ingest.job.RECORD_EVERY_S = 3600  # however long it takes
 
 PATIENCE_S = 60
 

@@ -20,6 +20,7 @@ class WordEmbedder:
     """Adds up a fixed direction a word: texts that share words are near, and nothing is loaded."""
 
     name = "words@1"
+    backend = "none"
     dimensions = 16
     max_tokens = 64
 

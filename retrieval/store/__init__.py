@@ -6,7 +6,6 @@ ingest publishes meanwhile does not show until the next question.
 """
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DocumentNotFound, LibraryUnreadable
 from retrieval.store import rows
+from retrieval.store.connection import RESTORE, Connection
 from retrieval.store.ledger import Ledger
 from retrieval.store.publication import Publication, Staging, generation_digest
-from retrieval.store.schema import RESTORE, connect, migrate, transaction
+from retrieval.store.schema import connect, migrate, transaction
 from retrieval.types import (
     Document,
     Generation,
@@ -45,7 +45,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: list[Connection] = []
         migrate(self._db)
 
     def close(self) -> None:
@@ -360,7 +360,7 @@ class Store:
             self._db.execute(
                 "INSERT INTO passage_index (passage_index, rank) VALUES ('integrity-check', 1)"
             )
-        except sqlite3.DatabaseError:
+        except LibraryUnreadable:
             return False
         return True
 
@@ -377,9 +377,9 @@ class Store:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @property
-    def _db(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
+    def _db(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.is_stuck:
             connection = self._local.connection = connect(self._path)
             self._connections.append(connection)
         return connection

@@ -135,7 +135,8 @@ class Publication:
 
     def _move(self, document_id: str, source: str, path: str) -> None:
         self._db.execute(
-            "UPDATE document SET source = ?, path = ?, digest = substr(digest, 1, 32) || ?"
+            "UPDATE document SET source = ?, path = ?,"
+            " digest = CAST(substr(digest, 1, 32) || ? AS BLOB)"  # || makes text, even of bytes
             " WHERE id = ?",
             (source, path, rows.place_digest(source, path), document_id),
         )
