@@ -21,7 +21,7 @@ from retrieval.errors import (
     LibraryUnreadable,
     LibraryUnwritable,
 )
-from retrieval.files import Originals
+from retrieval.files import Originals, make_folder
 from retrieval.segments import Ids, Segment, to_merge, write_segment
 from retrieval.snapshot import Snapshot
 from retrieval.store import Store
@@ -61,7 +61,7 @@ class Library:
         if not create and not (home / DATABASE).exists():
             raise LibraryMissing(f"There is no library in {home}: make one with `footnote ingest`.")
         with _writing_to(home):
-            home.mkdir(parents=True, exist_ok=True)
+            make_folder(home)
         self.home = home
         self.originals = Originals(home / "originals")
         self.uploads = Originals(home / "uploads")
@@ -236,7 +236,7 @@ class Library:
         """
         with _writing_to(self.home):
             if not change:
-                self._store.ledger.write(change.files)
+                self._store.ledger.write(change.files, forgotten=change.forgotten)
                 return self._store.generation()
             with self._store.publication() as edition:
                 edition.set("embedder", self._embedder.name)
@@ -274,10 +274,13 @@ class Library:
         """
         documents = [self._store.document(name) for name in document_ids]
         stored = [d for d in documents if self._store.has_text(d.id)]
-        with _writing_to(self.home):
-            for document in documents:
-                self._store.ledger.forget(document.source)
-        return self.publish(Change(added=[d.id for d in stored], cause="restore"))
+        return self.publish(
+            Change(
+                added=[d.id for d in stored],
+                forgotten=[d.source for d in documents],
+                cause="restore",
+            )
+        )
 
     def rollback(self, to: int | None = None) -> int:
         """Publish an older generation again; None means the one before what now shows.

@@ -6,19 +6,16 @@ It imports once and forks for each trial; a thousand processes that start from n
 take an hour. The last line it prints is the result as JSON.
 """
 
-import ctypes
 import json
 import os
+import random
 import shutil
 import signal
-import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
-from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -28,6 +25,8 @@ from ingest import IngestError, Job, Options
 from retrieval import Library
 from retrieval.errors import RetrievalError
 from tests.contents import Contents, contents, faults, leftovers
+from tests.faults import DEADLY, LASTING, Kind, Op, Operation, Shim
+from tests.power_loss import Disk, lay
 from tests.stand_ins import InlineSandbox, WordEmbedder
 
 ingest.job.STAGE_AT_ONCE = 3  # several stages to consolidate,
@@ -36,77 +35,6 @@ ingest.job.AHEAD = 1  # and each run does the same things in the same order,
 ingest.job.RECORD_EVERY_S = 3600  # however long it takes
 
 PATIENCE_S = 60
-
-
-class Kind(IntEnum):
-    """What goes wrong; the numbers are those of faults.c.
-
-    Killed after one operation is killed before the next.
-    """
-
-    KILL = 1  # before the operation
-    TEAR = 2  # killed when half of it is written
-    FULL = 3  # ENOSPC once
-    BROKEN = 4  # EIO once, half of it written
-    FULL_ON = 5  # ENOSPC from then on; the first write is cut short
-    BROKEN_ON = 6  # EIO from then on
-
-
-LASTING = (Kind.FULL_ON, Kind.BROKEN_ON)
-DEADLY = (Kind.KILL, Kind.TEAR)
-
-
-class Op(IntEnum):
-    """What a program does to files; the numbers are those of faults.c."""
-
-    OPEN = 1
-    WRITE = 2
-    SYNC = 3
-    RENAME = 4
-    UNLINK = 5
-    TRUNCATE = 6
-    MKDIR = 7
-    LINK = 8
-    ALLOCATE = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One call that changed files, as the log has it."""
-
-    op: Op
-    path: str
-    other: str
-    flags: int
-    inode: int
-    offset: int
-    data: bytes
-
-
-class Shim:
-    """The preloaded library that counts what is done to files, and lets it fail."""
-
-    RECORD = struct.Struct("=IIIIQQQ")
-
-    def __init__(self) -> None:
-        self._functions = ctypes.CDLL(os.environ["LD_PRELOAD"])
-
-    def arm(self, folder: Path, kind: int = 0, at: int = 0, log: int = -1) -> None:
-        """Count from 1 again, and let operation `at` below the folder go wrong."""
-        self._functions.faults_arm(os.fsencode(folder), kind, ctypes.c_long(at), log)
-
-    def disarm(self) -> None:
-        """Let everything pass."""
-        self._functions.faults_arm(b"", 0, ctypes.c_long(0), -1)
-
-    def read(self, log: Path) -> Iterator[Operation]:
-        """Return what was logged, in order."""
-        data = BytesIO(log.read_bytes())
-        while head := data.read(self.RECORD.size):
-            op, name, other, flags, inode, offset, size = self.RECORD.unpack(head)
-            path, path2 = os.fsdecode(data.read(name)), os.fsdecode(data.read(other))
-            written = data.read(size) if op == Op.WRITE else b""
-            yield Operation(Op(op), path, path2, flags, inode, offset, written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +103,15 @@ class Bench:
 
     base: Path
     shim: Shim
+    disk: Path = field(init=False)
     home: Path = field(init=False)
     before: Path = field(init=False)
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        self.home, self.before = self.base / "library", self.base / "before"
+        self.disk, self.before = self.base / "disk", self.base / "before"
+        self.home = self.disk / "library"
+        self.disk.mkdir()
         self.log = self.base / "log"
 
     def arrive_at(self, name: str) -> Step:
@@ -190,15 +121,13 @@ class Bench:
             if other == name:
                 break
             self.do(step)
-        if self.home.exists():
-            shutil.copytree(self.home, self.before)
+        shutil.copytree(self.disk, self.before)
         return step
 
     def reset(self) -> None:
         """Make the library what it was before the step."""
-        shutil.rmtree(self.home, ignore_errors=True)
-        if self.before.exists():
-            shutil.copytree(self.before, self.home)
+        shutil.rmtree(self.disk)
+        shutil.copytree(self.before, self.disk)
 
     def do(self, step: Step) -> None:
         """Take a step in a library that is opened and closed."""
@@ -216,15 +145,16 @@ class Bench:
         finally:
             library.close()
 
-    def record(self, step: Step) -> list[Operation]:
-        """Take a step undisturbed, and return what it did to files."""
+    def record(self, step: Step) -> tuple[Disk, list[Operation]]:
+        """Take a step undisturbed; return the disk as it was, and what was done to files."""
         self.reset()
+        disk = Disk(self.disk)
         descriptor = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        self.shim.arm(self.home, log=descriptor)
+        self.shim.arm(self.disk, log=descriptor)
         self.do(step)
         self.shim.disarm()
         os.close(descriptor)
-        return list(self.shim.read(self.log))
+        return disk, list(self.shim.read(self.log))
 
     def _show(self, docs: str) -> None:
         """Put a version of the documents where they are read from."""
@@ -273,7 +203,7 @@ class Child:
     def _run(self, kind: Kind, at: int, told: int) -> None:
         """Take the step with the fault and, when told, again without, in the same library."""
         libraries: list[Library] = []
-        self.bench.shim.arm(self.bench.home, kind, at)
+        self.bench.shim.arm(self.bench.disk, kind, at)
         self._tried(libraries)
         self.bench.shim.disarm()
         if os.read(told, 1):
@@ -301,7 +231,7 @@ class Trials:
         self.bench, self.name = bench, name
         self.step = bench.arrive_at(name)
         self.before = self._expected()
-        self.operations = bench.record(self.step)
+        self.disk, self.operations = bench.record(self.step)
         self.after = self._expected()
         self.allowed = [self.before, self.after]
         if name == "erase":
@@ -310,7 +240,19 @@ class Trials:
             self.allowed.append({**self._expected(), "ledger": self.after["ledger"]})
         self.failures: list[str] = []
         self.said: dict[str, int] = {}
-        self.trials = 0
+        self.trials = self.losses = 0
+
+    def lose_power(self) -> None:
+        """Look at what may be on disk after each operation, if the power fails then."""
+        dice, met = random.Random(0), set[int]()
+        for at, operation in enumerate(self.operations, start=1):
+            self.disk.apply(operation)
+            last = at == len(self.operations)
+            for state in self.disk.losses(dice):
+                if last or hash(tuple(state.items())) not in met:
+                    met.add(hash(tuple(state.items())))
+                    self._look_after_loss(state, at, last=last)
+        self.losses = len(met)
 
     def run(self, *, every: bool) -> None:
         """Try what can go wrong at each operation; at a write one kind in turn, unless `every`."""
@@ -329,14 +271,14 @@ class Trials:
             if kind not in DEADLY and kind not in LASTING and said != "done":
                 self._look_after_second_try(child)
         except Exception as problem:
-            self._failed(kind, at, said, problem)
+            self._failed(kind.name, at, said, problem)
         ended = child.end()
         if (ended == signal.SIGKILL) != (kind in DEADLY):
-            self._failed(kind, at, said, AssertionError(f"ended with {ended}"))
+            self._failed(kind.name, at, said, AssertionError(f"ended with {ended}"))
         try:
             self._look_after_resuming()
         except Exception as problem:
-            self._failed(kind, at, said, problem, " resumed:")
+            self._failed(kind.name, at, said, problem, " resumed:")
 
     def _look_at_once(self, kind: Kind, said: str) -> None:
         self.said[said[:60]] = self.said.get(said[:60], 0) + 1
@@ -365,18 +307,30 @@ class Trials:
         assert found == self.after, _difference(found, self.after)
         assert not left or "ingest" not in self.name, left
 
+    def _look_after_loss(self, state: dict[str, bytes | None], at: int, *, last: bool) -> None:
+        shutil.rmtree(self.bench.disk)
+        lay(state)
+        try:
+            found, damage, _ = self.bench.look()
+            assert not damage, damage
+            assert found in self.allowed[1 if last else 0 :], _difference(found, self.after)
+            self._look_after_resuming()
+        except Exception as problem:
+            self._failed("power loss", at, "", problem)
+
     def _expected(self) -> Contents:
         found, damage, left = self.bench.look()
         assert not damage, damage
         assert not left, left
         return found
 
-    def _failed(self, kind: Kind, at: int, said: str, problem: Exception, when: str = "") -> None:
-        operation = self.operations[at - 1]
+    def _failed(self, kind: str, at: int, said: str, problem: Exception, when: str = "") -> None:
+        operation = self.operations[max(0, at - 1)]
         where = operation.path.removeprefix(str(self.bench.home))
         trace = [f"{f.name}:{f.lineno}" for f in traceback.extract_tb(problem.__traceback__)]
         self.failures.append(
-            f"{self.name}: {kind.name} at {at} ({operation.op.name} {where}), said {said!r}:{when}"
+            f"{self.name}: {kind} at {at} ({operation.op.name} {where}),"
+            f" said {said!r}:{when}"
             f" {type(problem).__name__}: {problem} {' '.join(trace[-3:])}"
         )
 
@@ -403,11 +357,15 @@ def main(base: str, name: str, *options: str) -> None:
     folder = Path(base).resolve()
     lay_out(folder)
     trials = Trials(Bench(folder, Shim()), name)
-    trials.run(every="--all" in options)
+    if "--power" in options:
+        trials.lose_power()
+    else:
+        trials.run(every="--all" in options)
     result = {
         "step": name,
         "points": len(trials.operations),
         "trials": trials.trials,
+        "losses": trials.losses,
         "seconds": round(time.monotonic() - began, 1),
         "said": trials.said,
         "failures": trials.failures,

@@ -50,7 +50,7 @@ class InlineSandbox(sandbox.Sandbox):
     ) -> sandbox.Reading:
         """Return what a file holds; images stay unread."""
         del progress
-        spool = tempfile.TemporaryFile(buffering=0)
+        spool = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the reading closes it
         request = {"name": name, "passwords": [], "files": [file.fileno(), spool.fileno()]}
         try:
             reply = child._read(request, Limits(), detect)

@@ -74,7 +74,7 @@ class _Cursor(sqlite3.Cursor):
 
 
 def opened(path: Path) -> Connection:
-    """Open a database; LibraryUnwritable if that is not allowed, LibraryUnreadable if it is none."""
+    """Open a database, which is made if it is not there; LibraryUnwritable if it cannot be."""
     try:
         # Threads never share a connection; only close() reaches over, when they have ended.
         return sqlite3.connect(

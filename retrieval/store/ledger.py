@@ -40,14 +40,15 @@ class Ledger:
         )
         return [rows.file_of(row) for row in found]
 
-    def write(self, files: Iterable[FileRecord]) -> None:
-        """Write entries that no publication goes with."""
+    def write(self, files: Iterable[FileRecord], *, forgotten: Iterable[str] = ()) -> None:
+        """Write entries that no publication goes with, others forgotten first."""
         with transaction(self._db):
+            forget_files(self._db, forgotten)
             write_files(self._db, files)
 
     def forget(self, source: str) -> None:
         """Delete an entry: the file will be looked at as if for the first time."""
-        self._db.execute("DELETE FROM file WHERE source = ?", (source,))
+        forget_files(self._db, [source])
 
     def broken_seals(self) -> list[str]:
         """Return the sources whose entries are not as they were written."""
@@ -131,6 +132,11 @@ def write_files(db: sqlite3.Connection, files: Iterable[FileRecord]) -> None:
         f" WHERE file.state != '{FileState.WITHDRAWN}' OR excluded.run = ''",
         map(rows.file_row, files),
     )
+
+
+def forget_files(db: sqlite3.Connection, sources: Iterable[str]) -> None:
+    """Delete entries inside a transaction."""
+    db.executemany("DELETE FROM file WHERE source = ?", ((source,) for source in sources))
 
 
 def standing_of(record: FileRecord, state: FileState, reason: str = "") -> FileRecord:

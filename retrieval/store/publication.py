@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from retrieval.store import rows
-from retrieval.store.ledger import write_files
+from retrieval.store.ledger import forget_files, write_files
 from retrieval.types import Change, FileState, Revision, SegmentRecord
 
 PLACES = ", ".join("?" * 12)
@@ -90,6 +90,7 @@ class Publication:
             "INSERT INTO generation (number, published_at, cause, restores) VALUES (?, ?, ?, ?)",
             (self.generation, published_at, change.cause, change.restores),
         )
+        forget_files(self._db, change.forgotten)
         for document_id, source, path in change.moved:
             self._move(document_id, source, path)
         for document_id in change.withdrawn:
