@@ -1,9 +1,9 @@
 """Runs what changes a library once for each thing that can go wrong on the disk, and looks.
 
-    LD_PRELOAD=faults.so python -m tests.faulty_ingest FOLDER STEP [--all]
+    echo "first ingest" | LD_PRELOAD=faults.so python -m tests.faulty_ingest FOLDER [--all]
 
-It imports once and forks for each trial; a thousand processes that start from nothing would
-take an hour. The last line it prints is the result as JSON.
+A process that is to be killed is forked from this one: a thousand that start from nothing would
+take an hour. It reads the names of steps and answers each with a line of JSON. FOLDER is empty.
 """
 
 import json
@@ -26,7 +26,7 @@ from retrieval import Library
 from retrieval.errors import RetrievalError
 from tests.contents import Contents, contents, faults, leftovers
 from tests.faults import DEADLY, LASTING, Kind, Op, Operation, Shim
-from tests.power_loss import Disk, lay
+from tests.power_loss import Disk, State, lay
 from tests.stand_ins import InlineSandbox, WordEmbedder
 
 ingest.job.STAGE_AT_ONCE = 3  # several stages to consolidate,
@@ -35,6 +35,7 @@ ingest.job.AHEAD = 1  # and each run does the same things in the same order,
 ingest.job.RECORD_EVERY_S = 3600  # however long it takes
 
 PATIENCE_S = 60
+SOME = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ STEPS = {
 
 def lay_out(base: Path) -> None:
     """Write the documents, before and after they are changed, and what is uploaded."""
+    base.mkdir(exist_ok=True)
     first, second = base / "docs-1", base / "docs-2"
     (second / "archive").mkdir(parents=True)
     first.mkdir()
@@ -105,17 +107,20 @@ class Bench:
     shim: Shim
     disk: Path = field(init=False)
     home: Path = field(init=False)
+    shown: str = "docs"
     before: Path = field(init=False)
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self.disk, self.before = self.base / "disk", self.base / "before"
         self.home = self.disk / "library"
-        self.disk.mkdir()
         self.log = self.base / "log"
 
     def arrive_at(self, name: str) -> Step:
         """Do all steps before, and keep what the folder then holds."""
+        shutil.rmtree(self.disk, ignore_errors=True)
+        shutil.rmtree(self.before, ignore_errors=True)
+        self.disk.mkdir()
         for other, step in STEPS.items():
             self._show(step.docs)
             if other == name:
@@ -158,70 +163,52 @@ class Bench:
 
     def _show(self, docs: str) -> None:
         """Put a version of the documents where they are read from."""
-        link = self.base / "docs"
-        if link.exists() and not (self.base / docs).exists():
-            return
-        if link.exists():
-            link.rename(self.base / "docs-1")
-        (self.base / docs).rename(link)
+        if docs != self.shown:
+            if self.shown != "docs":
+                (self.base / "docs").rename(self.base / self.shown)
+            (self.base / docs).rename(self.base / "docs")
+            self.shown = docs
 
 
-@dataclass
-class Child:
-    """A process that takes a step with a fault, says how it went, and waits for a word."""
+class Attempt:
+    """A step taken while something goes wrong, and taken again in the same library."""
 
-    bench: Bench
-    step: Step
+    def __init__(self, bench: Bench, step: Step) -> None:
+        self._bench = bench
+        self._step = step
+        self._library: Library | None = None
 
-    def start(self, kind: Kind, at: int) -> None:
-        said, self._say = os.pipe()
-        told, tell = os.pipe()
-        self.pid = os.fork()
-        if not self.pid:
-            signal.alarm(PATIENCE_S)
-            os.close(tell)
-            self._run(kind, at, told)
-            os._exit(0)
-        os.close(self._say)
-        os.close(told)
-        self._said = os.fdopen(said)
-        self._tell = tell
+    def suffer(self, kind: Kind, at: int) -> str:
+        """Take the step with a fault; return `done` or the error.
 
-    def hear(self) -> str:
-        """Return how it went: `done`, the error, or nothing if it was killed."""
-        return self._said.readline().strip()
-
-    def go_on(self) -> None:
-        os.write(self._tell, b"x")
-
-    def end(self) -> int:
-        """Return the signal it was ended with, or 0."""
-        self._said.close()
-        os.close(self._tell)
-        return os.waitpid(self.pid, 0)[1]
-
-    def _run(self, kind: Kind, at: int, told: int) -> None:
-        """Take the step with the fault and, when told, again without, in the same library."""
-        libraries: list[Library] = []
-        self.bench.shim.arm(self.bench.disk, kind, at)
-        self._tried(libraries)
-        self.bench.shim.disarm()
-        if os.read(told, 1):
-            self._tried(libraries)
-
-    def _tried(self, libraries: list[Library]) -> None:
+        If the fault lasts, the library is closed with it, as when a program ends.
+        """
+        self._bench.shim.arm(self._bench.disk, kind, at)
         try:
-            if not libraries:
-                libraries.append(Library(self.bench.home, WordEmbedder()))
-            self.step.act(libraries[0], self.bench.base)
-            libraries.pop().close()
-            said = "done"
+            said = self.try_it()
+            if kind in LASTING:
+                self.close()
+            return said
+        finally:
+            self._bench.shim.disarm()
+
+    def try_it(self) -> str:
+        """Take the step in the library as it is; what ends well is closed."""
+        try:
+            self._library = self._library or Library(self._bench.home, WordEmbedder())
+            self._step.act(self._library, self._bench.base)
+            self.close()
         except (RetrievalError, IngestError) as problem:
-            said = f"{type(problem).__name__}: {problem}"
-        except BaseException as problem:
-            where = [f"{f.name}:{f.lineno}" for f in traceback.extract_tb(problem.__traceback__)]
-            said = f"BUG {problem!r} in {' '.join(where[-5:])}"
-        os.write(self._say, said.replace("\n", " ").encode() + b"\n")
+            return f"{type(problem).__name__}: {problem}"
+        except Exception as problem:
+            return f"BUG {problem!r} in {_trace(problem)}"
+        return "done"
+
+    def close(self) -> None:
+        """Let go of the library."""
+        if self._library:
+            self._library.close()
+            self._library = None
 
 
 class Trials:
@@ -232,6 +219,7 @@ class Trials:
         self.step = bench.arrive_at(name)
         self.before = self._expected()
         self.disk, self.operations = bench.record(self.step)
+        self.disk_after = Disk(bench.disk).seen()
         self.after = self._expected()
         self.allowed = [self.before, self.after]
         if name == "erase":
@@ -242,8 +230,11 @@ class Trials:
         self.said: dict[str, int] = {}
         self.trials = self.losses = 0
 
-    def lose_power(self) -> None:
-        """Look at what may be on disk after each operation, if the power fails then."""
+    def lose_power(self, *, every: bool) -> None:
+        """Look at what may be on disk after each operation, if the power fails then.
+
+        Unless `every`, only some of those states are gone on from.
+        """
         dice, met = random.Random(0), set[int]()
         for at, operation in enumerate(self.operations, start=1):
             self.disk.apply(operation)
@@ -251,7 +242,9 @@ class Trials:
             for state in self.disk.losses(dice):
                 if last or hash(tuple(state.items())) not in met:
                     met.add(hash(tuple(state.items())))
-                    self._look_after_loss(state, at, last=last)
+                    resume = every or len(met) % SOME == 0
+                    self._look_after_loss(state, at, last=last, resume=resume)
+        assert self.disk.seen() == self.disk_after, "the log does not tell all that was done"
         self.losses = len(met)
 
     def run(self, *, every: bool) -> None:
@@ -263,60 +256,76 @@ class Trials:
     def _try(self, kind: Kind, at: int) -> None:
         self.trials += 1
         self.bench.reset()
-        child = Child(self.bench, self.step)
-        child.start(kind, at)
-        said = child.hear()
+        signal.alarm(PATIENCE_S)  # ends this process
         try:
-            self._look_at_once(kind, said)
-            if kind not in DEADLY and kind not in LASTING and said != "done":
-                self._look_after_second_try(child)
+            if kind in DEADLY:
+                self._kill(kind, at)
+            else:
+                self._let_fail(kind, at)
         except Exception as problem:
-            self._failed(kind.name, at, said, problem)
-        ended = child.end()
-        if (ended == signal.SIGKILL) != (kind in DEADLY):
-            self._failed(kind.name, at, said, AssertionError(f"ended with {ended}"))
-        try:
-            self._look_after_resuming()
-        except Exception as problem:
-            self._failed(kind.name, at, said, problem, " resumed:")
+            self._failed(kind.name, at, problem)
+        signal.alarm(0)
 
-    def _look_at_once(self, kind: Kind, said: str) -> None:
-        self.said[said[:60]] = self.said.get(said[:60], 0) + 1
-        assert said or kind in DEADLY, "nothing said"
-        assert not said.startswith("BUG"), "not one of our errors"
+    def _kill(self, kind: Kind, at: int) -> None:
+        """Have a process killed in the middle of the step, and go on from there."""
+        child = os.fork()
+        if not child:
+            signal.alarm(PATIENCE_S)
+            Attempt(self.bench, self.step).suffer(kind, at)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL, "not killed"
+        self._look_at_once()
+        self._look_after_resuming()
+
+    def _let_fail(self, kind: Kind, at: int) -> None:
+        attempt = Attempt(self.bench, self.step)
+        said = attempt.suffer(kind, at)
+        self.said[said.split(":")[0]] = self.said.get(said.split(":")[0], 0) + 1
+        try:
+            assert not said.startswith("BUG"), said
+            assert self._look_at_once() or said != "done", "said to be done"
+            if said != "done" and kind not in LASTING:
+                self._look_after_second_try(attempt)
+            else:
+                self._look_after_resuming()
+        finally:
+            attempt.close()
+
+    def _look_at_once(self) -> bool:
+        """Look for the state before or after, whole; whether it is the one after."""
         found, damage, _ = self.bench.look()
         assert not damage, damage
         assert found in self.allowed, _difference(found, self.after)
-        assert said != "done" or found == self.after, "said to be done"
+        return found == self.after
 
-    def _look_after_second_try(self, child: Child) -> None:
-        if not self.step.again and self.bench.look()[0] == self.after:
-            return
-        child.go_on()
-        said = child.hear()
-        assert said == "done", f"second try in the same process: {said}"
-        found, damage, _ = self.bench.look()
-        assert not damage, damage
-        assert found == self.after, _difference(found, self.after)
+    def _look_after_second_try(self, attempt: Attempt) -> None:
+        if self.step.again or self.bench.look()[0] != self.after:
+            said = attempt.try_it()
+            assert said == "done", f"second try in the same library: {said}"
+        self._look_at_the_end()
 
     def _look_after_resuming(self) -> None:
         if self.step.again or self.bench.look()[0] != self.after:
             self.bench.do(self.step)
+        self._look_at_the_end()
+
+    def _look_at_the_end(self) -> None:
         found, damage, left = self.bench.look()
         assert not damage, damage
         assert found == self.after, _difference(found, self.after)
         assert not left or "ingest" not in self.name, left
 
-    def _look_after_loss(self, state: dict[str, bytes | None], at: int, *, last: bool) -> None:
+    def _look_after_loss(self, state: State, at: int, *, last: bool, resume: bool) -> None:
         shutil.rmtree(self.bench.disk)
         lay(state)
         try:
             found, damage, _ = self.bench.look()
             assert not damage, damage
             assert found in self.allowed[1 if last else 0 :], _difference(found, self.after)
-            self._look_after_resuming()
+            if resume:
+                self._look_after_resuming()
         except Exception as problem:
-            self._failed("power loss", at, "", problem)
+            self._failed("power loss", at, problem)
 
     def _expected(self) -> Contents:
         found, damage, left = self.bench.look()
@@ -324,20 +333,28 @@ class Trials:
         assert not left, left
         return found
 
-    def _failed(self, kind: str, at: int, said: str, problem: Exception, when: str = "") -> None:
-        operation = self.operations[max(0, at - 1)]
+    def _failed(self, kind: str, at: int, problem: Exception) -> None:
+        operation = self.operations[at - 1]
         where = operation.path.removeprefix(str(self.bench.home))
-        trace = [f"{f.name}:{f.lineno}" for f in traceback.extract_tb(problem.__traceback__)]
         self.failures.append(
-            f"{self.name}: {kind} at {at} ({operation.op.name} {where}),"
-            f" said {said!r}:{when}"
-            f" {type(problem).__name__}: {problem} {' '.join(trace[-3:])}"
+            f"{self.name}: {kind} at {at} ({operation.op.name} {where}): {problem!r}"
+            f" in {_trace(problem)}"
         )
 
 
+def _trace(problem: Exception) -> str:
+    frames = traceback.extract_tb(problem.__traceback__)[-4:]
+    return " ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
+
+
 def _kinds(op: Op, at: int, *, every: bool) -> Sequence[Kind]:
+    """Return what is to go wrong at an operation; where less is at stake, one kind in turn."""
     possible = [kind for kind in Kind if op is Op.WRITE or kind is not Kind.TEAR]
-    return possible if every or op is not Op.WRITE else [possible[at % len(possible)]]
+    if every:
+        return possible
+    if op in (Op.SYNC, Op.RENAME, Op.UNLINK):
+        return [Kind.KILL, Kind.BROKEN, LASTING[at % 2]]
+    return [possible[at % len(possible)]]
 
 
 def _difference(found: Contents, expected: Contents, at: str = "") -> str:
@@ -351,26 +368,26 @@ def _difference(found: Contents, expected: Contents, at: str = "") -> str:
     return "no difference"
 
 
-def main(base: str, name: str, *options: str) -> None:
-    """Try a step and print what came of it."""
-    began = time.monotonic()
-    folder = Path(base).resolve()
+def main(base: str, *options: str) -> None:
+    """Try the steps that are asked for, and say what came of each."""
+    folder, every = Path(base).resolve(), "--all" in options
     lay_out(folder)
-    trials = Trials(Bench(folder, Shim()), name)
-    if "--power" in options:
-        trials.lose_power()
-    else:
-        trials.run(every="--all" in options)
-    result = {
-        "step": name,
-        "points": len(trials.operations),
-        "trials": trials.trials,
-        "losses": trials.losses,
-        "seconds": round(time.monotonic() - began, 1),
-        "said": trials.said,
-        "failures": trials.failures,
-    }
-    sys.stdout.write(json.dumps(result) + "\n")
+    bench = Bench(folder, Shim())
+    for line in sys.stdin:
+        began = time.monotonic()
+        trials = Trials(bench, line.strip())
+        trials.run(every=every)
+        trials.lose_power(every=every)
+        result = {
+            "points": len(trials.operations),
+            "trials": trials.trials,
+            "losses": trials.losses,
+            "seconds": round(time.monotonic() - began, 1),
+            "said": trials.said,
+            "failures": trials.failures,
+        }
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -9,10 +9,14 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from tests.faults import Op, Operation
 
 SECTOR = 512
+
+State: TypeAlias = dict[str, bytes | None]
+"""The bytes of each file; None for a folder."""
 
 
 @dataclass
@@ -88,11 +92,11 @@ class Disk:
             case _:
                 raise NotImplementedError(operation.op)
 
-    def seen(self) -> dict[str, bytes | None]:
-        """Return what programs see: the bytes of each file, None for a folder."""
+    def seen(self) -> State:
+        """Return what programs see."""
         return self._state(self._seen, lambda file: file.seen)
 
-    def losses(self, dice: random.Random) -> Iterator[dict[str, bytes | None]]:
+    def losses(self, dice: random.Random) -> Iterator[State]:
         """Return what may be on disk if the power fails now."""
         yield self._state(self._synced, lambda file: file.synced)
         yield self._state(self._seen, lambda file: file.synced)
@@ -117,9 +121,9 @@ class Disk:
             else:
                 del self._synced[name]
 
-    def _state(self, names: dict[str, _File | None], data: Data) -> dict[str, bytes | None]:
+    def _state(self, names: dict[str, _File | None], data: Data) -> State:
         """Return what there is; what lies in a folder that is not there is not there either."""
-        found: dict[str, bytes | None] = {}
+        found: State = {}
         for name, file in sorted(names.items()):
             above = os.path.dirname(name)  # noqa: PTH120
             if name.endswith("-shm") or (name != self._root and above not in found):
@@ -128,7 +132,7 @@ class Disk:
         return found
 
 
-def lay(state: dict[str, bytes | None]) -> None:
+def lay(state: State) -> None:
     """Make folders and files of a state."""
     for name, data in state.items():
         if data is None:

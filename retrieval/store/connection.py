@@ -64,9 +64,9 @@ class _Cursor(sqlite3.Cursor):
         with self._translated():
             return super().fetchall()
 
-    def __next__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator costs rows less
         with self._translated():
-            return super().__next__()
+            yield from iter(super().__next__, None)  # ends when there are no more
 
     def _translated(self) -> Any:
         connection: Connection = self.connection  # type: ignore[assignment]  # it made this
