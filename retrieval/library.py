@@ -25,6 +25,7 @@ from retrieval.files import Originals, make_folder
 from retrieval.segments import Ids, Segment, to_merge, write_segment
 from retrieval.snapshot import Snapshot
 from retrieval.store import Store
+from retrieval.store.connection import RESTORE
 from retrieval.store.ledger import Ledger, standing_of
 from retrieval.types import (
     Change,
@@ -362,6 +363,10 @@ class Library:
 
     def _check_embedder(self) -> None:
         stored = self._store.setting("embedder")
+        if stored is None and self._store.generation():
+            raise LibraryUnreadable(
+                f"The library's database is damaged: it names no embedder. {RESTORE}"
+            )
         if stored is not None and stored != self._embedder.name:
             raise EmbedderMismatch(
                 f"The library in {self.home} was built with the embedder {stored}, not"

@@ -48,11 +48,11 @@ def leftovers(library: Library) -> list[str]:
 def _generation(library: Library, number: int, vectors: dict[int, bytes]) -> Contents:
     store = library._store
     snapshot = Snapshot(library._segments, store, library._embedder, number)
-    (row,) = (g for g in store.generations(-1) if g.number == number)
+    row = next(g for g in store.generations(-1) if g.number == number)
     documents = [d for d in store.documents(number) if store.has_text(d.id)]
-    assert row.documents == len(store.documents(number))
     return {
         "cause": (row.cause, row.restores),
+        "count": row.documents,
         "documents": {d.source: _document(library, d, vectors) for d in documents},
         "hits": {question: _hits(snapshot, question) for question in QUESTIONS},
     }

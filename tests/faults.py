@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -71,8 +72,9 @@ class Shim:
 
     RECORD = struct.Struct("=IIIIQQQ")
 
-    def __init__(self) -> None:
-        self._functions = ctypes.CDLL(os.environ["LD_PRELOAD"])
+    @cached_property
+    def _functions(self) -> ctypes.CDLL:
+        return ctypes.CDLL(os.environ["LD_PRELOAD"])
 
     def arm(self, folder: Path, kind: int = 0, at: int = 0, log: int = -1) -> None:
         """Count from 1 again, and let operation `at` below the folder go wrong."""
@@ -81,6 +83,10 @@ class Shim:
     def disarm(self) -> None:
         """Let everything pass."""
         self._functions.faults_arm(b"", 0, ctypes.c_long(0), -1)
+
+    def done(self) -> int:
+        """Return how many operations there were since it was armed."""
+        return int(self._functions.faults_done())
 
     def read(self, log: Path) -> Iterator[Operation]:
         """Return what was logged, in order."""

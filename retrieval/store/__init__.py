@@ -222,7 +222,7 @@ class Store:
             "SELECT id FROM passage WHERE document_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(document_ids)),),
         )
-        return np.fromiter((row[0] for row in found), np.int64)
+        return _ids(found)
 
     def live_passage_ids(self, generation: int) -> NDArray[np.int64]:
         """Return the row ids of the passages that a generation answers from, in order."""
@@ -232,14 +232,14 @@ class Store:
             " ORDER BY passage.id",
             {"generation": generation},
         )
-        return np.fromiter((row[0] for row in found), np.int64)
+        return _ids(found)
 
     def passage_range(self, first: int, last: int) -> NDArray[np.int64]:
         """Return the row ids of the passages that there are in a range, in order."""
         found = self._db.execute(
             "SELECT id FROM passage WHERE id BETWEEN ? AND ? ORDER BY id", (first, last)
         )
-        return np.fromiter((row[0] for row in found), np.int64)
+        return _ids(found)
 
     def passages_without_segment(self) -> int:
         """Return how many passages lie in no segment's range."""
@@ -351,8 +351,10 @@ class Store:
 
     def faults(self) -> list[str]:
         """Return what SQLite finds wrong with its own tables and indexes, in its words."""
-        found = self._db.execute("PRAGMA integrity_check(20)")
-        return [str(row[0]) for row in found if row[0] != "ok"]
+        found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(20)")]
+        orphans = self._db.execute("PRAGMA foreign_key_check").fetchall()
+        told = [f"{table} refers to a {other} that is not there" for table, _, other, _ in orphans]
+        return [fault for fault in [*found, *told] if fault != "ok"]
 
     def index_is_whole(self) -> bool:
         """Whether the index of words agrees with the passages."""
@@ -383,3 +385,13 @@ class Store:
             connection = self._local.connection = connect(self._path)
             self._connections.append(connection)
         return connection
+
+
+def _ids(found: Iterable[Sequence[object]]) -> NDArray[np.int64]:
+    """Return the row ids that were found; LibraryUnreadable if one is no number."""
+    try:
+        return np.fromiter((row[0] for row in found), np.int64)
+    except (TypeError, ValueError) as problem:
+        raise LibraryUnreadable(
+            f"The library's database is damaged: {problem}. {RESTORE}"
+        ) from problem

@@ -51,6 +51,8 @@ class Connection(sqlite3.Connection):
         except sqlite3.DatabaseError as problem:
             self.is_stuck = self.is_stuck or _code(problem) & 0xFF == sqlite3.SQLITE_READONLY
             raise _translation(problem) from problem
+        except UnicodeDecodeError as problem:  # SQLite quotes names as it finds them
+            raise _translation(sqlite3.DatabaseError("a name is not text")) from problem
 
 
 class _Cursor(sqlite3.Cursor):

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -144,7 +144,8 @@ def standing_of(record: FileRecord, state: FileState, reason: str = "") -> FileR
     return replace(record, state=state, reason=reason, stamp="", run="")
 
 
-def _run(row: tuple[Any, ...]) -> Run:
+@rows.stored
+def _run(row: Sequence[Any]) -> Run:
     run_id, started_at, ended_at, state, paths, progress, generation, problem = row
     return Run(
         id=run_id,
