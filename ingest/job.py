@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from ingest.ledger import FileReport, Outcome, Report
 from ingest.progress import Follow, Progress, Stage
 from ingest.sandbox import Sandbox
 from retrieval import Embedder, Library, Revision
+from retrieval.errors import RetrievalError
 from retrieval.library import embed_passages
 from retrieval.types import Change, FileRecord, FileState, Run, RunState, Vectors
 
@@ -274,7 +275,8 @@ class Job:
         except BaseException as problem:
             stopped = isinstance(problem, KeyboardInterrupt | Cancelled)
             state = RunState.CANCELLED if stopped else RunState.FAILED
-            ledger.end(run_id, state, _now(), problem=str(problem) or type(problem).__name__)
+            with suppress(RetrievalError):  # on a full disk, say: the next run will note it
+                ledger.end(run_id, state, _now(), problem=str(problem) or type(problem).__name__)
             raise
         ledger.end(run_id, RunState.DONE, _now(), generation=generation[0])
 

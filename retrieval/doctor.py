@@ -1,7 +1,6 @@
 """Is everything in the library what it was when it was written, and if not, making it so."""
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,7 +62,7 @@ class Doctor:
         for check in (self._tables, self._history, self._documents, self._vectors, self._kept):
             try:
                 yield from check()
-            except (sqlite3.DatabaseError, *ODD) as problem:
+            except ODD as problem:
                 yield Damage(Part.DATABASE, "library.sqlite3", f"{problem}.", RESTORE)
 
     def repair(self, damage: Damage) -> bool:

@@ -14,14 +14,36 @@ DRAFT = "draft-"
 
 def write_durably(path: Path, data: bytes) -> None:
     """Put a whole file in place at once, on disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     draft = path.with_name(f"{DRAFT}{path.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:
             file.write(data)
             _put(file, path)
+        sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, if there is none; on disk when this returns."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    try:
+        folder = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder above the library that may not be listed
+        return
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def remove(path: Path) -> None:
@@ -41,7 +63,7 @@ class Originals:
 
     def keep(self, file: BinaryIO) -> str:
         """Copy an open file, on disk when this returns; return its SHA-256."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         handle, name = tempfile.mkstemp(prefix=DRAFT, dir=self.folder)
         draft = Path(name)
         digest = hashlib.sha256()
@@ -53,6 +75,7 @@ class Originals:
                     copy.write(data)
                 if not self.path(digest.hexdigest()).exists():
                     _put(copy, self.path(digest.hexdigest()))
+            sync_folder(self.folder)  # whoever put it there may have been killed before this
         finally:
             draft.unlink(missing_ok=True)
         return digest.hexdigest()
@@ -85,12 +108,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _put(file: BinaryIO, path: Path) -> None:
-    """Give a finished draft its name; file and name are on disk when this returns."""
+    """Give a draft its name once it is on disk; the name is yet to be brought there."""
     file.flush()
     os.fsync(file.fileno())
     Path(file.name).replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,7 +1,6 @@
 """The library: one folder that holds documents, and finds passages in them."""
 
 import fcntl
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,10 +21,11 @@ from retrieval.errors import (
     LibraryUnreadable,
     LibraryUnwritable,
 )
-from retrieval.files import Originals
+from retrieval.files import Originals, make_folder
 from retrieval.segments import Ids, Segment, to_merge, write_segment
 from retrieval.snapshot import Snapshot
 from retrieval.store import Store
+from retrieval.store.connection import RESTORE
 from retrieval.store.ledger import Ledger, standing_of
 from retrieval.types import (
     UPLOAD,
@@ -61,7 +61,7 @@ class Library:
         if not create and not (home / DATABASE).exists():
             raise LibraryMissing(f"There is no library in {home}: make one with `footnote ingest`.")
         with _writing_to(home):
-            home.mkdir(parents=True, exist_ok=True)
+            make_folder(home)
         self.home = home
         self.originals = Originals(home / "originals")
         self.uploads = Originals(home / "uploads")
@@ -180,7 +180,7 @@ class Library:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as problem:
+            except BlockingIOError as problem:
                 raise LibraryBusy(
                     f"Another ingest is writing to {self.home}. Try again when it has ended."
                 ) from problem
@@ -236,7 +236,7 @@ class Library:
         """
         with _writing_to(self.home):
             if not change:
-                self._store.ledger.write(change.files)
+                self._store.ledger.write(change.files, forgotten=change.forgotten)
                 return self._store.generation()
             with self._store.publication() as edition:
                 edition.set("embedder", self._embedder.name)
@@ -274,10 +274,13 @@ class Library:
         """
         documents = [self._store.document(name) for name in document_ids]
         stored = [d for d in documents if self._store.has_text(d.id)]
-        with _writing_to(self.home):
-            for document in documents:
-                self._store.ledger.forget(document.source)
-        return self.publish(Change(added=[d.id for d in stored], cause="restore"))
+        return self.publish(
+            Change(
+                added=[d.id for d in stored],
+                forgotten=[d.source for d in documents],
+                cause="restore",
+            )
+        )
 
     def rollback(self, to: int | None = None) -> int:
         """Publish an older generation again; None means the one before what now shows.
@@ -359,6 +362,10 @@ class Library:
 
     def _check_embedder(self) -> None:
         stored = self._store.setting("embedder")
+        if stored is None and self._store.generation():
+            raise LibraryUnreadable(
+                f"The library's database is damaged: it names no embedder. {RESTORE}"
+            )
         if stored is not None and stored != self._embedder.name:
             raise EmbedderMismatch(
                 f"The library in {self.home} was built with the embedder {stored}, not"
@@ -368,12 +375,12 @@ class Library:
 
 @contextmanager
 def _writing_to(home: Path) -> Iterator[None]:
-    """Translate what the disk or SQLite refuses; LibraryBusy and its like pass through."""
+    """Translate what the disk refuses; the database's errors are ours already."""
     try:
         yield
-    except (OSError, sqlite3.Error) as problem:
+    except OSError as problem:
         raise LibraryUnwritable(
-            f"The library in {home} cannot be written to: {getattr(problem, 'strerror', problem)}."
+            f"The library in {home} cannot be written to: {problem.strerror}."
             " What was there before still is."
         ) from problem
 

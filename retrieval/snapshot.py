@@ -11,6 +11,7 @@ from retrieval.errors import LibraryUnreadable
 from retrieval.fusion import reciprocal_rank
 from retrieval.segments import Segments
 from retrieval.store import Store
+from retrieval.store.connection import RESTORE
 from retrieval.types import Filters, Hit, Vectors
 from retrieval.words import content_words
 
@@ -52,15 +53,20 @@ class Snapshot:
         best = list(fused)[:limit]
         similarity = dict(dense) | self._similarities(best, dict(dense), vector)
         passages = self._store.passages(best)
-        return [
-            Hit(
-                passage=passages[i],
-                document=self._documents[passages[i].document_id],
-                score=fused[i],
-                similarity=similarity[i],
-            )
-            for i in best
-        ]
+        try:
+            return [
+                Hit(
+                    passage=passages[i],
+                    document=self._documents[passages[i].document_id],
+                    score=fused[i],
+                    similarity=similarity[i],
+                )
+                for i in best
+            ]
+        except KeyError as problem:
+            raise LibraryUnreadable(
+                f"Passage {problem} has no text, document or vector. {RESTORE}"
+            ) from problem
 
     def weights(self, stems: Iterable[str]) -> dict[str, float]:
         """Return how telling each stem is: bm25's inverse document frequency, at least 0."""

@@ -217,13 +217,15 @@ class Change:
     """What a publication changes: documents to answer from, by id, and no longer to.
 
     A live revision of the same source as one that is added is withdrawn by itself. `moved`
-    holds (document id, new source, new path).
+    holds (document id, new source, new path). `forgotten` are sources whose ledger entries go
+    first, so that nothing they say stands in the way.
     """
 
     added: Sequence[str] = ()
     withdrawn: Sequence[str] = ()
     moved: Sequence[tuple[str, str, str]] = ()
     files: Sequence[FileRecord] = ()
+    forgotten: Sequence[str] = ()
     cause: str = "ingest"
     restores: int | None = None
 

@@ -22,6 +22,10 @@ ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "corpus"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-fault", action="store_true", help="try all faults, not a selection")
+
+
 @pytest.fixture(scope="session")
 def embedder() -> SentenceTransformerEmbedder:
     """The bundled embedder."""

@@ -6,7 +6,6 @@ ingest publishes meanwhile does not show until the next question.
 """
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DocumentNotFound, LibraryUnreadable
 from retrieval.store import rows
+from retrieval.store.connection import RESTORE, Connection
 from retrieval.store.ledger import Ledger
 from retrieval.store.publication import Publication, Staging, generation_digest
-from retrieval.store.schema import RESTORE, connect, migrate, transaction
+from retrieval.store.schema import connect, migrate, transaction
 from retrieval.types import (
     Document,
     Generation,
@@ -45,7 +45,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: list[Connection] = []
         migrate(self._db)
 
     def close(self) -> None:
@@ -229,7 +229,7 @@ class Store:
             "SELECT id FROM passage WHERE document_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(document_ids)),),
         )
-        return np.fromiter((row[0] for row in found), np.int64)
+        return _ids(found)
 
     def live_passage_ids(self, generation: int) -> NDArray[np.int64]:
         """Return the row ids of the passages that a generation answers from, in order."""
@@ -239,14 +239,14 @@ class Store:
             " ORDER BY passage.id",
             {"generation": generation},
         )
-        return np.fromiter((row[0] for row in found), np.int64)
+        return _ids(found)
 
     def passage_range(self, first: int, last: int) -> NDArray[np.int64]:
         """Return the row ids of the passages that there are in a range, in order."""
         found = self._db.execute(
             "SELECT id FROM passage WHERE id BETWEEN ? AND ? ORDER BY id", (first, last)
         )
-        return np.fromiter((row[0] for row in found), np.int64)
+        return _ids(found)
 
     def passages_without_segment(self) -> int:
         """Return how many passages lie in no segment's range."""
@@ -358,8 +358,10 @@ class Store:
 
     def faults(self) -> list[str]:
         """Return what SQLite finds wrong with its own tables and indexes, in its words."""
-        found = self._db.execute("PRAGMA integrity_check(20)")
-        return [str(row[0]) for row in found if row[0] != "ok"]
+        found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(20)")]
+        orphans = self._db.execute("PRAGMA foreign_key_check").fetchall()
+        told = [f"{table} refers to a {other} that is not there" for table, _, other, _ in orphans]
+        return [fault for fault in [*found, *told] if fault != "ok"]
 
     def index_is_whole(self) -> bool:
         """Whether the index of words agrees with the passages."""
@@ -367,7 +369,7 @@ class Store:
             self._db.execute(
                 "INSERT INTO passage_index (passage_index, rank) VALUES ('integrity-check', 1)"
             )
-        except sqlite3.DatabaseError:
+        except LibraryUnreadable:
             return False
         return True
 
@@ -384,9 +386,19 @@ class Store:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @property
-    def _db(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
+    def _db(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.is_stuck:
             connection = self._local.connection = connect(self._path)
             self._connections.append(connection)
         return connection
+
+
+def _ids(found: Iterable[Sequence[object]]) -> NDArray[np.int64]:
+    """Return the row ids that were found; LibraryUnreadable if one is no number."""
+    try:
+        return np.fromiter((row[0] for row in found), np.int64)
+    except (TypeError, ValueError) as problem:
+        raise LibraryUnreadable(
+            f"The library's database is damaged: {problem}. {RESTORE}"
+        ) from problem

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,14 +39,15 @@ class Ledger:
         )
         return [rows.file_of(row) for row in found if "!/" not in str(row[0])]
 
-    def write(self, files: Iterable[FileRecord]) -> None:
-        """Write entries that no publication goes with."""
+    def write(self, files: Iterable[FileRecord], *, forgotten: Iterable[str] = ()) -> None:
+        """Write entries that no publication goes with, others forgotten first."""
         with transaction(self._db):
+            forget_files(self._db, forgotten)
             write_files(self._db, files)
 
     def forget(self, source: str) -> None:
         """Delete an entry: the file will be looked at as if for the first time."""
-        self._db.execute("DELETE FROM file WHERE source = ?", (source,))
+        forget_files(self._db, [source])
 
     def broken_seals(self) -> list[str]:
         """Return the sources whose entries are not as they were written."""
@@ -132,12 +133,18 @@ def write_files(db: sqlite3.Connection, files: Iterable[FileRecord]) -> None:
     )
 
 
+def forget_files(db: sqlite3.Connection, sources: Iterable[str]) -> None:
+    """Delete entries inside a transaction."""
+    db.executemany("DELETE FROM file WHERE source = ?", ((source,) for source in sources))
+
+
 def standing_of(record: FileRecord, state: FileState, reason: str = "") -> FileRecord:
     """Return an entry as an operator, and not a run, sets it."""
     return replace(record, state=state, reason=reason, stamp="", run="")
 
 
-def _run(row: tuple[Any, ...]) -> Run:
+@rows.stored
+def _run(row: Sequence[Any]) -> Run:
     run_id, started_at, ended_at, state, paths, progress, generation, problem = row
     return Run(
         id=run_id,

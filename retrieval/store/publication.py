@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from retrieval.store import rows
-from retrieval.store.ledger import write_files
+from retrieval.store.ledger import forget_files, write_files
 from retrieval.types import Change, FileState, Revision, SegmentRecord
 
 PLACES = ", ".join("?" * 12)
@@ -90,6 +90,7 @@ class Publication:
             "INSERT INTO generation (number, published_at, cause, restores) VALUES (?, ?, ?, ?)",
             (self.generation, published_at, change.cause, change.restores),
         )
+        forget_files(self._db, change.forgotten)
         for document_id, source, path in change.moved:
             self._move(document_id, source, path)
         for document_id in change.withdrawn:
@@ -136,7 +137,8 @@ class Publication:
     def _move(self, document_id: str, source: str, path: str) -> None:
         self._db.execute(
             "UPDATE document SET source = ?, path = ?,"
-            " digest = CAST(substr(digest, 1, 32) || ? AS BLOB) WHERE id = ?",
+            " digest = CAST(substr(digest, 1, 32) || ? AS BLOB)"  # || makes text, even of bytes
+            " WHERE id = ?",
             (source, path, rows.place_digest(source, path), document_id),
         )
 

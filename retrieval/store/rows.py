@@ -1,10 +1,14 @@
 """How documents, passages and ledger entries stand in the database, and their digests."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple
+from typing import TypeVar
 
+from retrieval.errors import LibraryUnreadable
+from retrieval.store.connection import RESTORE
 from retrieval.types import (
     Document,
     FileRecord,
@@ -24,6 +28,22 @@ READING = "seconds, tables, pages, warnings, unread, uncovered"
 FILE = "source, path, state, reason, sha256, reader, stamp, document_id, run, met_at"
 
 Row = tuple[object, ...]
+Thing = TypeVar("Thing")
+
+
+def stored(convert: Callable[[Sequence[object]], Thing]) -> Callable[[Sequence[object]], Thing]:
+    """Let a row that makes no sense be told of as what it is: damage."""
+
+    @functools.wraps(convert)
+    def converted(row: Sequence[object]) -> Thing:
+        try:
+            return convert(row)
+        except (ValueError, TypeError) as problem:
+            raise LibraryUnreadable(
+                f"A row of the library's database is damaged: {problem}. {RESTORE}"
+            ) from problem
+
+    return converted
 
 
 def document_row(document: Document) -> Row:
@@ -32,6 +52,7 @@ def document_row(document: Document) -> Row:
     return (*fields[:8], json.dumps(document.page_starts), *fields[9:])
 
 
+@stored
 def document_of(row: Sequence[object]) -> Document:
     """Return the document that was stored."""
     fields = list(row)
@@ -54,6 +75,7 @@ def passage_row(number: int, passage: Passage, key: bytes) -> Row:
     )
 
 
+@stored
 def passage_of(row: Sequence[object]) -> Passage:
     """Return the passage that was stored."""
     _, document_id, page, heading, start, stop, text, sentences, _ = row
@@ -81,6 +103,7 @@ def reading_row(reading: Reading) -> Row:
     )
 
 
+@stored
 def reading_of(row: Sequence[object]) -> Reading:
     """Return the reading that was stored."""
     seconds, tables, pages, warnings, unread, uncovered = row
@@ -100,6 +123,7 @@ def file_row(record: FileRecord) -> Row:
     return (*fields, seal(fields))
 
 
+@stored
 def file_of(row: Sequence[object]) -> FileRecord:
     """Return the ledger entry that was stored."""
     source, path, state, *rest = row
@@ -134,5 +158,7 @@ def seal(fields: Iterable[object]) -> bytes:
 
 def _feed(digest: "hashlib.blake2b", fields: Iterable[object]) -> None:
     for field in fields:
+        # Text and bytes are told apart: one flipped bit can make SQLite take one for the other.
+        kind = b"b" if isinstance(field, bytes) else b"t"
         data = field if isinstance(field, bytes) else str(field).encode("utf-8")
-        digest.update(b"%d:" % len(data) + data)
+        digest.update(b"%d%c" % (len(data), kind) + data)

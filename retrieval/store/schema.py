@@ -5,27 +5,23 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from retrieval.errors import LibraryUnreadable
+from retrieval.errors import LibraryUnreadable, RetrievalError
+from retrieval.store.connection import Connection, opened
 from retrieval.types import passage_key
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-RESTORE = (
-    "Run `footnote doctor`, restore it from a backup, or move the library folder away and ingest"
-    " the documents again."
-)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> Connection:
     """Open the database for one thread; LibraryUnreadable if it is not one."""
-    # Threads never share a connection; only close() reaches over, when they have ended.
-    db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    db = opened(path)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
-    except sqlite3.DatabaseError as problem:
+    except RetrievalError:
         db.close()
-        raise LibraryUnreadable(f"{path} cannot be opened ({problem}). {RESTORE}") from problem
+        raise
     db.create_function("passage_key", 3, _passage_key, deterministic=True)
     return db
 
@@ -86,12 +82,7 @@ def _apply(db: sqlite3.Connection, scripts: list[Path], newest: int) -> None:
 
 
 def _version(db: sqlite3.Connection) -> int:
-    try:
-        return int(db.execute("PRAGMA user_version").fetchone()[0])
-    except sqlite3.DatabaseError as problem:
-        raise LibraryUnreadable(
-            f"The library's database cannot be read ({problem}). {RESTORE}"
-        ) from problem
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _statements(script: str) -> Iterator[str]:
