@@ -1,8 +1,10 @@
 """The library: one folder that holds documents, and finds passages in them."""
 
 import fcntl
+import io
+import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,6 +193,20 @@ class Library:
         """Keep a copy of an open file, on disk when this returns; return its SHA-256."""
         with _writing_to(self.home):
             return self.originals.keep(file)
+
+    @contextmanager
+    def scratch(self, fill: Callable[[BinaryIO], object]) -> Iterator[BinaryIO]:
+        """Return a file without a name that `fill` has written to, at its start."""
+        with _writing_to(self.home):
+            file = tempfile.TemporaryFile(buffering=0, dir=self.home)  # noqa: SIM115 - next line
+        with file:
+            with _writing_to(self.home):  # what is not written by now is not left to closing it
+                buffered = io.BufferedWriter(file)  # type: ignore[arg-type]  # it is raw
+                fill(buffered)
+                buffered.flush()
+                buffered.detach()
+            file.seek(0)
+            yield file
 
     def receive(self, name: str, file: BinaryIO) -> FileRecord:
         """Keep an upload for the next ingest, on disk when this returns.
