@@ -201,7 +201,7 @@ class Library:
             file = tempfile.TemporaryFile(buffering=0, dir=self.home)  # noqa: SIM115 - next line
         with file:
             with _writing_to(self.home):  # what is not written by now is not left to closing it
-                buffered = io.BufferedWriter(file)  # type: ignore[arg-type]  # it is raw
+                buffered = io.BufferedWriter(file)
                 fill(buffered)
                 buffered.flush()
                 buffered.detach()
