@@ -1,143 +1,279 @@
-"""PDF through pypdf: pages, the outline as headings, lines joined to paragraphs."""
+"""PDF: pages through pypdf, and through PDFium what pypdf cannot read."""
 
 import io
+import logging
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
 
-from pypdf import PdfReader
-from pypdf.errors import PyPdfError
-from pypdf.generic import Destination
+from pypdf import PdfReader, apply_configuration
+from pypdfium2 import PdfiumError
 
+from ingest import ocr
 from ingest.errors import Unreadable
-from ingest.types import Draft, Extract, File, clean
+from ingest.readers import pdf_extras, pdfium
+from ingest.readers.pdf_drawing import Drawing, draw
+from ingest.readers.pdf_extras import attempt
+from ingest.readers.pdf_fonts import Typefaces
+from ingest.readers.pdf_layout import Line, lines
+from ingest.readers.pdf_paragraphs import (
+    Paragraph,
+    Words,
+    continues,
+    paragraphs,
+    without_running_lines,
+)
+from ingest.types import Draft, Extract, File, Page, PageState
 
-ITEM = re.compile(r"(?:[•‣◦▪·*–-]|\d{1,3}[.)]|\([a-z0-9]{1,3}\))\s")
-FULL_LINE = 0.7
-"""A line shorter than this share of the page's longest ends its paragraph."""
+# pypdf tells its log what it mends in a broken file, without end if the file is made so.
+logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)
 
-Outline = dict[int, list[tuple[int, str]]]
+MOST_PAGES = 5_000
+"""Further pages are not read, and the ledger says so: a file of that length would keep all
+others waiting for many minutes, and one made to waste time may claim a hundred thousand."""
+LARGEST_ARRAY = 2_000_000
+"""pypdf stops at 100,000 entries, which tagged files of a hundred pages have."""
+MOST_HEADINGS = 20_000
+"""Of an outline; pypdf's work grows with the square."""
+FEW_LETTERS = 100
+"""A stamp, a page number, a scanner's header: a page of prose has more than 1,000."""
+COVERED = 0.5
+"""An image over half the page, with a few letters: a scan with a stamp, not a page of text."""
+VISIBLE = 0.01
+"""A smaller image is a rule or a spacer."""
+OUTLINES = 500
+"""Lines and curves without any text: letters drawn as shapes take 10 to 30 each."""
+GARBLED = 0.3
+"""A page has this share of characters that are none: its font does not say what it shows."""
+ODD = re.compile("[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff\x00-\x08\x0e-\x1f]")
 
 
 def read(file: File) -> Extract:
-    """Read a PDF; Unreadable if it is damaged, locked, or holds no text at all."""
+    """Read a PDF; Unreadable if it is locked or so damaged that no page can be found.
+
+    Pages that are images or damaged are noted, and what is not read is said; the extract may
+    be without any text then.
+    """
+    with (
+        apply_configuration(
+            array_maximum_element_count=LARGEST_ARRAY, outline_maximum_entries=MOST_HEADINGS
+        ),
+        ExitStack() as closing,
+    ):
+        reader, problem = _open(file)
+        return _Reading(file, reader, problem, closing).extract()
+
+
+def _open(file: File) -> tuple[PdfReader | None, str]:
+    """Return pypdf's reader, or none and why; Unreadable if no password fits."""
     try:
         reader = PdfReader(io.BytesIO(file.data))
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise Unreadable("It is locked with a password. Save it without one.")
-        return _extract(reader)
-    except (PyPdfError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise Unreadable(f"It is a damaged PDF ({type(problem).__name__}: {problem}).") from problem
+        if reader.is_encrypted and not any(map(reader.decrypt, ("", *file.passwords))):
+            raise Unreadable(
+                "It is locked with a password. Save it without one, or give it with --passwords."
+            )
+        return (reader, "") if len(reader.pages) else (None, "it has no pages")
+    except (Unreadable, MemoryError):
+        raise
+    except Exception as problem:  # pypdf raises nearly anything on a broken file
+        return None, _told(problem)
 
 
-def _extract(reader: PdfReader) -> Extract:
-    outline = _outline(reader)
-    pages = _without_running_lines([_lines(page.extract_text()) for page in reader.pages])
-    draft = Draft()
-    for number, lines in enumerate(pages):
-        draft.start_page()
-        for text, level in _paragraphs(lines, outline.get(number, [])):
-            draft.add(text, level)
-    empty = [number for number, lines in enumerate(pages, start=1) if not any(lines)]
-    if len(empty) == len(pages):
-        raise Unreadable("It holds no text: its pages are images. Run OCR over it first.")
-    warnings = [f"No text on page {', '.join(map(str, empty))}."] if empty else []
-    return draft.finish(_title(reader), warnings=warnings)
+def _told(problem: Exception) -> str:
+    said = " ".join(str(problem).split())[:120]
+    return f"{type(problem).__name__}: {said}" if said else type(problem).__name__
 
 
-def _title(reader: PdfReader) -> str:
-    return (reader.metadata.title or "") if reader.metadata else ""
+@dataclass(slots=True)
+class _Sheet:
+    """A page on its way into the text."""
+
+    lines: list[Line]
+    state: PageState = PageState.TEXT
+    problem: str = ""
+    extras: list[str] = field(default_factory=list)
 
 
-def _outline(reader: PdfReader) -> Outline:
-    """Return the outline's headings by page, counting from 0: (level, title)."""
-    found: Outline = defaultdict(list)
-    try:
-        for level, entry in _walk(reader.outline):
-            page = reader.get_destination_page_number(entry)
-            if page is not None and entry.title:
-                found[page].append((level, clean(entry.title)))
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError):
-        return found  # a broken outline costs its headings, not the text
-    return found
+class _Reading:
+    """One file being read."""
+
+    def __init__(
+        self, file: File, reader: PdfReader | None, problem: str, closing: ExitStack
+    ) -> None:
+        self._file = file
+        self._reader = reader
+        self._problem = problem
+        self._closing = closing
+        self._pdfium: Any = None
+        self._typefaces = Typefaces()
+        self._fields = pdf_extras.Fields()
+        self._by_pdfium: list[int] = []
+
+    def extract(self) -> Extract:
+        """Return the file's text; Unreadable if neither library finds a page."""
+        count = len(self._reader.pages) if self._reader else self._count()
+        sheets = [self._sheet(number) for number in range(min(count, MOST_PAGES))]
+        draft = Draft()
+        self._write(sheets, draft)
+        title, members = "", ()
+        if self._reader:
+            title, members = pdf_extras.title(self._reader), pdf_extras.Attachments(self._reader)
+        return draft.finish(
+            title,
+            warnings=self._warnings(),
+            unread=self._unread(sheets, count),
+            members=members or (),
+        )
+
+    def _count(self) -> int:
+        """Return how many pages PDFium finds."""
+        try:
+            count = len(self._document())
+        except PdfiumError:
+            count = 0
+        if not count:
+            raise Unreadable(f"It is a damaged PDF ({self._problem}). Save it anew or print it.")
+        return count
+
+    def _document(self) -> Any:
+        if self._pdfium is None:
+            opened = pdfium.opened(self._file.data, self._file.passwords)
+            self._pdfium = self._closing.enter_context(opened)
+        return self._pdfium
+
+    def _sheet(self, number: int) -> _Sheet:
+        """Read one page, counting from 0; whatever goes wrong with it stays with it."""
+        drawing, found, problem = self._drawn(number)
+        letters = _letters(found)
+        if not letters or drawing.lost or _garbled(found):
+            second, images = self._by_second(number)
+            if _letters(second) > 1.1 * letters or (second and _garbled(found)):
+                found, letters, problem = second, _letters(second), ""
+                self._by_pdfium.append(number + 1)
+            drawing.images = max(drawing.images, float(images) if self._reader is None else 0.0)
+        unclear = _garbled(found)
+        sheet = _Sheet([] if unclear else found, problem=problem)
+        sheet.state = PageState.IMAGE if unclear else _state(letters, drawing, problem)
+        if self._reader and not problem:
+            page = self._reader.pages[number]
+            sheet.extras = attempt(lambda: [*self._fields.on(page), *pdf_extras.notes(page)], [])
+        if sheet.extras and sheet.state is PageState.EMPTY:
+            sheet.state = PageState.TEXT
+        if number + 1 in self._file.ocr:
+            _recognised(sheet, self._file.ocr[number + 1])
+        return sheet
+
+    def _drawn(self, number: int) -> tuple[Drawing, list[Line], str]:
+        """Return what pypdf finds on a page, or why it does not."""
+        if self._reader is None:
+            return Drawing(), [], self._problem
+        try:
+            drawing = draw(self._reader.pages[number], self._typefaces)
+            return drawing, lines(drawing.segments), ""
+        except MemoryError:
+            raise
+        except Exception as problem:  # pypdf raises nearly anything on a broken page
+            return Drawing(), [], _told(problem)
+
+    def _by_second(self, number: int) -> tuple[list[Line], bool]:
+        """Return the lines PDFium finds, and whether there are images; nothing if it fails."""
+        try:
+            return pdfium.page_lines(self._document(), number)
+        except (PdfiumError, IndexError, ValueError):
+            return [], False
+
+    def _write(self, sheets: Sequence[_Sheet], draft: Draft) -> None:
+        """Put the pages' paragraphs into the draft, joining what runs on over a page's end."""
+        pages = without_running_lines([sheet.lines for sheet in sheets])
+        words = Words(pages)
+        outline = pdf_extras.outline(self._reader) if self._reader else {}
+        labels = pdf_extras.labels(self._reader) if self._reader else []
+        last: Paragraph | None = None
+        for number, (sheet, kept) in enumerate(zip(sheets, pages, strict=True)):
+            found = list(paragraphs(kept, outline.get(number, []), words))
+            tables = len({paragraph.table for paragraph in found} - {0})
+            draft.tables += tables
+            label = labels[number] if number < len(labels) else ""
+            page = Page(sheet.state, label, tables)
+            if last and found and _goes_on(last, found[0]):
+                whole = words.join(last.text, found[0].text)
+                draft.run_on(whole, len(whole) - len(found[0].text), page)
+                found[0] = Paragraph(whole, runs_on=found[0].runs_on)
+                rest = found[1:]
+            else:
+                draft.start_page(page)
+                rest = found
+            for paragraph in rest:
+                draft.add(paragraph.text, paragraph.level)
+            for extra in sheet.extras:
+                draft.add(extra)
+            last = found[-1] if found and not sheet.extras else None
+
+    def _warnings(self) -> Iterator[str]:
+        if self._reader is None:
+            yield f"It is damaged ({self._problem}) and was read with PDFium, without headings."
+        elif self._by_pdfium:
+            yield f"{ocr.named(self._by_pdfium)} could only be read with PDFium: look at the text."
+        if self._reader:
+            yield from pdf_extras.warnings(self._reader)
+
+    def _unread(self, sheets: Sequence[_Sheet], count: int) -> Iterator[str]:
+        numbered = list(enumerate(sheets, start=1))
+        images = [number for number, sheet in numbered if sheet.state is PageState.IMAGE]
+        if images:
+            yield ocr.advice(images)
+        failed = [number for number, sheet in numbered if sheet.state is PageState.FAILED]
+        if failed:
+            are = "is" if len(failed) == 1 else "are"
+            why = sheets[failed[0] - 1].problem
+            yield f"{ocr.named(failed)} {are} damaged ({why}): print the file to PDF anew."
+        if count > len(sheets):
+            yield f"Pages {len(sheets) + 1} to {count} are not read: split the file."
+        if self._reader and pdf_extras.unread_form(self._reader):
+            yield "It is a form in XML (XFA), which is not read: print it to PDF."
 
 
-def _walk(entries: Sequence[object]) -> Iterator[tuple[int, Destination]]:
-    stack: list[tuple[int, Iterator[object]]] = [(1, iter(entries))]
-    while stack:
-        level, rest = stack[-1]
-        entry = next(rest, None)
-        if entry is None:
-            stack.pop()
-        elif isinstance(entry, list):
-            stack.append((level + 1, iter(entry)))
-        elif isinstance(entry, Destination):
-            yield min(level, 6), entry
+def _letters(found: Sequence[Line]) -> int:
+    return sum(character.isalnum() for line in found for character in line.text)
 
 
-def _lines(text: str) -> list[str]:
-    return [" ".join(line.split()) for line in clean(text).split("\n")]
+def _garbled(found: Sequence[Line]) -> bool:
+    """Whether much of a page's text is no characters at all."""
+    length = sum(len(line.text) for line in found)
+    odd = sum(len(ODD.findall(line.text)) for line in found)
+    return odd > GARBLED * length
 
 
-def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
-    """Leave out headers and footers: lines at an edge that most pages share but for digits."""
-    edges = [_edges(lines) for lines in pages]
-    counts = Counter(_masked(pages[n][i]) for n, edge in enumerate(edges) for i in edge)
-    running = {line for line, n in counts.items() if n >= 3 and 2 * n > len(pages)}
-    return [
-        [line for i, line in enumerate(lines) if i not in edge or _masked(line) not in running]
-        for lines, edge in zip(pages, edges, strict=True)
-    ]
+def _state(letters: int, drawing: Drawing, problem: str) -> PageState:
+    """Return what became of a page that was not recognised."""
+    if problem:
+        return PageState.FAILED
+    if letters:
+        scan = letters < FEW_LETTERS and drawing.images >= COVERED
+        return PageState.IMAGE if scan else PageState.TEXT
+    seen = drawing.images >= VISIBLE or drawing.strokes >= OUTLINES
+    return PageState.IMAGE if seen or drawing.lost else PageState.EMPTY
 
 
-def _edges(lines: list[str]) -> set[int]:
-    """Return where the first and the last line with anything on it stand."""
-    filled = [i for i, line in enumerate(lines) if line]
-    return {*filled[:1], *filled[-1:]}
+def _recognised(sheet: _Sheet, text: str) -> None:
+    """Put recognised text on a page, after what it says itself and an image does not repeat."""
+    words = set(re.findall(r"\w+", text.casefold()))
+    own = re.findall(r"\w+", " ".join(line.text for line in sheet.lines).casefold())
+    kept = sheet.lines if sum(word not in words for word in own) > 0.2 * len(own) else []
+    sheet.lines = [*kept, *_typed(text, below=kept[-1].base if kept else 0.0)]
+    sheet.state, sheet.problem = PageState.OCR, ""
 
 
-def _masked(line: str) -> str:
-    return re.sub(r"\d+", "#", line)
+def _typed(text: str, below: float) -> Iterator[Line]:
+    """Return recognised lines with places made up, a blank line being a gap."""
+    for number, row in enumerate(text.splitlines(), start=1):
+        if row := " ".join(row.split()):
+            yield Line(row, 0.0, 0.5 * len(row), below - 1.2 * number, 1.0)
 
 
-def _paragraphs(lines: list[str], headings: list[tuple[int, str]]) -> Iterator[tuple[str, int]]:
-    """Join lines to paragraphs; a line that the outline names is a heading.
-
-    pypdf gives the lines as they are set. A paragraph ends at a blank line, at a line that
-    stops short of the margin, and before a heading or a list item.
-    """
-    width = max(map(len, lines), default=0)
-    gathered = ""
-    for line, level in _marked(lines, headings):
-        if level or not line or ITEM.match(line):
-            yield gathered, 0
-            gathered = ""
-        if level:
-            yield line, level
-            continue
-        gathered = f"{gathered} {line}".strip()
-        if len(line) < FULL_LINE * width:
-            yield gathered, 0
-            gathered = ""
-    yield gathered, 0
-
-
-def _marked(lines: list[str], headings: list[tuple[int, str]]) -> Iterator[tuple[str, int]]:
-    """Return each line with its heading level, a heading set over two lines as one."""
-    levels = {_key(title): level for level, title in headings}
-    skip = False
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
-        if skip:
-            skip = False
-        elif level := levels.get(_key(line), 0):
-            yield line, level
-        elif after and (level := levels.get(_key(line + after), 0)):
-            skip = True
-            yield f"{line} {after}", level
-        else:
-            yield line, 0
-
-
-def _key(title: str) -> str:
-    """Return what two spellings of a heading share."""
-    return re.sub(r"\W+", "", title).casefold()
+def _goes_on(last: Paragraph, first: Paragraph) -> bool:
+    """Whether a paragraph runs on from one page to the next."""
+    plain = not (first.level or first.table or last.level or last.table)
+    return plain and last.runs_on and continues(last.text, first.text)
