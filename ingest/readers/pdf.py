@@ -45,9 +45,12 @@ VISIBLE = 0.01
 """A smaller image is a rule or a spacer."""
 OUTLINES = 500
 """Lines and curves without any text: letters drawn as shapes take 10 to 30 each."""
+LOCKED = "it is locked"
 GARBLED = 0.3
 """A page has this share of characters that are none: its font does not say what it shows."""
 ODD = re.compile("[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff\x00-\x08\x0e-\x1f]")
+ACCENTED = re.compile("[\xa1-\xff]")
+"""No language writes mostly in these: they are another encoding's bytes."""
 
 
 def read(file: File) -> Extract:
@@ -67,15 +70,13 @@ def read(file: File) -> Extract:
 
 
 def _open(file: File) -> tuple[PdfReader | None, str]:
-    """Return pypdf's reader, or none and why; Unreadable if no password fits."""
+    """Return pypdf's reader, or none and why."""
     try:
         reader = PdfReader(io.BytesIO(file.data))
         if reader.is_encrypted and not any(map(reader.decrypt, ("", *file.passwords))):
-            raise Unreadable(
-                "It is locked with a password. Save it without one, or give it with --passwords."
-            )
+            return None, LOCKED
         return (reader, "") if len(reader.pages) else (None, "it has no pages")
-    except (Unreadable, MemoryError):
+    except MemoryError:
         raise
     except Exception as problem:  # pypdf raises nearly anything on a broken file
         return None, _told(problem)
@@ -131,7 +132,12 @@ class _Reading:
         """Return how many pages PDFium finds."""
         try:
             count = len(self._document())
-        except PdfiumError:
+        except PdfiumError as problem:
+            if self._problem == LOCKED or "password" in str(problem).lower():
+                raise Unreadable(
+                    "It is locked with a password. Save it without one, or give it with"
+                    " --passwords."
+                ) from problem
             count = 0
         if not count:
             raise Unreadable(f"It is a damaged PDF ({self._problem}). Save it anew or print it.")
@@ -147,9 +153,10 @@ class _Reading:
         """Read one page, counting from 0; whatever goes wrong with it stays with it."""
         drawing, found, problem = self._drawn(number)
         letters = _letters(found)
-        if not letters or drawing.lost or _garbled(found):
+        doubtful = 2 * drawing.unsure > drawing.shown or _garbled(found)
+        if not letters or drawing.lost or doubtful:
             second, images = self._by_second(number)
-            if _letters(second) > 1.1 * letters or (second and _garbled(found)):
+            if _letters(second) > (0 if doubtful else 1.1 * letters) and not _garbled(second):
                 found, letters, problem = second, _letters(second), ""
                 self._by_pdfium.append(number + 1)
             drawing.images = max(drawing.images, float(images) if self._reader is None else 0.0)
@@ -213,7 +220,7 @@ class _Reading:
 
     def _warnings(self) -> Iterator[str]:
         if self._reader is None:
-            yield f"It is damaged ({self._problem}) and was read with PDFium, without headings."
+            yield f"pypdf could not read it ({self._problem}): PDFium did, without headings."
         elif self._by_pdfium:
             yield f"{ocr.named(self._by_pdfium)} could only be read with PDFium: look at the text."
         if self._reader:
@@ -241,9 +248,9 @@ def _letters(found: Sequence[Line]) -> int:
 
 def _garbled(found: Sequence[Line]) -> bool:
     """Whether much of a page's text is no characters at all."""
-    length = sum(len(line.text) for line in found)
-    odd = sum(len(ODD.findall(line.text)) for line in found)
-    return odd > GARBLED * length
+    text = "".join(line.text for line in found)
+    odd, accented = len(ODD.findall(text)), len(ACCENTED.findall(text))
+    return odd > GARBLED * len(text) or accented > 0.5 * len(text)
 
 
 def _state(letters: int, drawing: Drawing, problem: str) -> PageState:

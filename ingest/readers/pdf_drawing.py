@@ -60,12 +60,15 @@ class Drawing:
     """What a page shows.
 
     `images` is the share of the page that images cover, 0 to 1. `strokes` counts lines and
-    curves. `lost` is how many strings were shown in fonts that could not be used.
+    curves. Of the strings that are `shown`, `unsure` many are in fonts that do not say what
+    characters they show; `lost` many more are in fonts that cannot be used at all.
     """
 
     segments: list[Segment] = field(default_factory=list)
     images: float = 0.0
     strokes: int = 0
+    shown: int = 0
+    unsure: int = 0
     lost: int = 0
 
 
@@ -262,11 +265,13 @@ class _Pen:
             self._drawing.lost += 1
             return
         shown = state.font.show(data)
+        self._drawing.unsure += state.font.unsure
+        self._drawing.shown += 1
         if state.font.vertical:
             self._show_downwards(shown)
             return
         here = _times(self._at, state.ctm)
-        size = state.size * math.hypot(here[2], here[3])
+        size = state.size * state.font.em * math.hypot(here[2], here[3])
         for piece in shown.pieces:
             start = self._length(piece.before)
             self._add(piece.text, here, start, start + self._length(piece.wide), size)
@@ -295,6 +300,8 @@ class _Pen:
         """Put text on the line it stands on: the last one, or a new one."""
         a, b, c, d, e, f = here
         e, f = e + self._state.rise * c, f + self._state.rise * d
+        if self._state.size * self._state.stretch < 0:  # upside down
+            a, b, c, d, start, stop = -a, -b, -c, -d, -start, -stop
         if abs(b) <= abs(a):
             sign, turn = (1.0, 0) if a >= 0 else (-1.0, 180)
             left, right, base = sign * (e + start * a), sign * (e + stop * a), sign * f

@@ -44,14 +44,19 @@ class Typeface:
         self._font = font = Font.from_font_resource(resource)
         encoding = str(resource.get("/Encoding", ""))
         self.vertical = font.sub_type == "Type0" and encoding.endswith("V")
-        self.space = min(max(font.space_width / 1000, 0.15), 0.5)
-        """The width of a space, as a share of the font size."""
+        self.space = min(max(font.space_width / 1000, 0.15), 0.3)
+        """The width of a space, as a share of the font size; more is a guess of pypdf's."""
+        self.em = 1.0
+        """The height of the type, as a share of the font size."""
+        self.unsure = font.sub_type == "Type0" and not font.character_map
+        """Whether the file does not say which characters the glyphs are."""
         self._scale = 1.0
-        if font.sub_type == "Type3":  # its glyphs have a unit of their own
-            self._scale = 1000 * abs(float(resource["/FontMatrix"][0]))
-            self.space = 0.25
         self._widths = font.character_widths
         self._default = float(self._widths["default"])
+        if font.sub_type == "Type3":  # its glyphs have a unit of their own, and so has its size
+            self._scale = 1000 * abs(float(resource["/FontMatrix"][0]))
+            wide = [width for width in self._widths.values() if width] or [500.0]
+            self.em, self.space = 2 * self._scale * sum(wide) / len(wide) / 1000, 0.25
         self._known: dict[bytes | str, Shown] = {}
 
     def show(self, data: bytes | str) -> Shown:

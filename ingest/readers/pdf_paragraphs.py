@@ -10,9 +10,11 @@ from ingest.readers.pdf_layout import Line
 ITEM = re.compile(r"(?:[•‣◦▪·●○■□➢✓*–—-]|\d{1,3}[.)]|\(?[a-z0-9ivx]{1,4}\))\s")
 SENTENCE_END = re.compile(r"[.!?:;…。！？][)\"'”’»\]]*$")
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-PARTED = re.compile(r"[^\W\d_]*[-\u2010\xad] \n[^\W\d_]*")
+PARTED = re.compile(r"[^\W\d_]{0,60}[-\u2010\xad] \n[^\W\d_]*")
 UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uff60]")
 """Chinese and Japanese, which part no words by spaces."""
+LEADERS = re.compile(r"(?:\. ?){4}[\s.]*\w{1,6}$|(?:[…·_] ?){4}\s*\w{1,6}$")
+"""The end of a line in a table of contents."""
 HYPHENS = "-\u2010\xad"
 RUNNING = 0.4
 """Headers and footers stand on at least this share of pages; left and right may differ."""
@@ -84,7 +86,8 @@ def without_running_lines(pages: Sequence[list[Line]]) -> list[list[Line]]:
     found = []
     for lines, edge in zip(pages, edges, strict=True):
         out = {id(line) for line in edge if _mask(line) in running}
-        found.append([line for line in lines if id(line) not in out])
+        kept = [line for line in lines if id(line) not in out]
+        found.append(kept or list(lines))  # a page of nothing else says at least that
     return found
 
 
@@ -127,7 +130,7 @@ def _paragraph(lines: Sequence[Line], words: Words) -> Paragraph:
     text = ""
     for line in lines:
         text = words.join(text, line.text)
-    return Paragraph(text, runs_on=not SENTENCE_END.search(text))
+    return Paragraph(text, runs_on=not SENTENCE_END.search(text[-20:]))
 
 
 def _parts(
@@ -138,7 +141,7 @@ def _parts(
     fall = before.base - line.base
     if line.table or before.turn != line.turn or abs(before.size - line.size) > 0.12 * size:
         return True
-    if ITEM.match(line.text):
+    if ITEM.match(line.text) or LEADERS.search(before.text[-40:]):
         return True
     beside = line.left > before.right or line.right < before.left
     if fall < -size or beside:  # the next column, or another place
@@ -155,7 +158,7 @@ def _parts(
 
 def continues(text: str, more: str) -> bool:
     """Whether a paragraph goes on, after a column's or a page's end."""
-    if not text or SENTENCE_END.search(text):
+    if not text or SENTENCE_END.search(text[-20:]):
         return False
     return more[:1].islower() or text[-1] in HYPHENS
 
