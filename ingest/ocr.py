@@ -50,7 +50,7 @@ def advice(pages: Sequence[int]) -> str:
     """Return what to tell about pages that are images and were not recognised."""
     which = f"{named(pages)} {'is an image' if len(pages) == 1 else 'are images'}"
     if available():
-        return f"{which}: ingest it again with OCR."
+        return f"{which}: ingest again with OCR."
     return f"{which}: install Tesseract (apt-get install tesseract-ocr) and ingest again."
 
 
@@ -76,7 +76,7 @@ def recognise(file: File, page: int) -> str:
 def _recognised(image: bytes, page: int) -> str:
     try:
         done = subprocess.run(
-            [  # noqa: S607 - wherever the administrator has put it
+            [
                 *("tesseract", "-", "-", "--psm", "3"),
                 *("--dpi", str(pdfium.DOTS_PER_INCH), "-l", "+".join(_languages())),
             ],

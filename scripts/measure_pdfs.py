@@ -84,7 +84,7 @@ def _measured(labelled: tuple[Path, dict[str, str]]) -> Result:
             capture_output=True,
             timeout=WAIT_S,
             check=False,
-            preexec_fn=_limited,  # noqa: PLW1509 - the script has no other work under way
+            preexec_fn=_limited,
         )
         answer = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
         outcome = answer.get("outcome", f"crashed ({done.returncode})")
@@ -129,7 +129,8 @@ def _told(results: list[Result]) -> dict[str, Any]:
         if expected != found or bad or result.seconds > 10:
             print(
                 f"{result.file[-60:]:60} {result.label:10} {result.label_characters:7}"
-                f" {result.outcome:12} {result.characters:7} {result.seconds:5.1f} {result.said[:200]}"
+                f" {result.outcome:12} {result.characters:7} {result.seconds:5.1f}"
+                f" {result.said[:200]}"
             )
     labelled = sum(result.label_characters > 0 for result in results)
     return {

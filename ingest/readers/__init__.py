@@ -34,7 +34,7 @@ class Format:
 
 OFFICE = "application/vnd.openxmlformats-officedocument."
 
-PDF = Format("application/pdf", (".pdf",), pdf.read)
+PDF = Format("application/pdf", (".pdf",), pdf.read, version=2)
 DOCX = Format(
     f"{OFFICE}wordprocessingml.document", (".docx", ".docm"), docx.read, "word/document.xml"
 )

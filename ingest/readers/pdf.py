@@ -45,6 +45,8 @@ VISIBLE = 0.01
 """A smaller image is a rule or a spacer."""
 OUTLINES = 500
 """Lines and curves without any text: letters drawn as shapes take 10 to 30 each."""
+UNSURE = 0.2
+"""A page has this share of its strings in fonts that do not name their characters."""
 LOCKED = "it is locked"
 GARBLED = 0.3
 """A page has this share of characters that are none: its font does not say what it shows."""
@@ -118,7 +120,7 @@ class _Reading:
         sheets = [self._sheet(number) for number in range(min(count, MOST_PAGES))]
         draft = Draft()
         self._write(sheets, draft)
-        title, members = "", ()
+        title, members = "", None
         if self._reader:
             title, members = pdf_extras.title(self._reader), pdf_extras.Attachments(self._reader)
         return draft.finish(
@@ -153,7 +155,7 @@ class _Reading:
         """Read one page, counting from 0; whatever goes wrong with it stays with it."""
         drawing, found, problem = self._drawn(number)
         letters = _letters(found)
-        doubtful = 2 * drawing.unsure > drawing.shown or _garbled(found)
+        doubtful = UNSURE * drawing.shown < drawing.unsure or _garbled(found)
         if not letters or drawing.lost or doubtful:
             second, images = self._by_second(number)
             if _letters(second) > (0 if doubtful else 1.1 * letters) and not _garbled(second):

@@ -19,6 +19,7 @@ IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 TEXT_OR_IMAGE = re.compile(rb"T[jJ]|Do|BI|['\"]")
 STROKES = re.compile(rb"[\s\d][lcvy]\s")
+LETTER = 612.0 * 792.0
 DEEPEST = 12
 """Forms inside forms; more are no page but an attack."""
 MOST_FORMS = 2_000
@@ -27,9 +28,10 @@ COLUMN_GAP = 1.15
 """A gap of this many font sizes is no space between words but the way to another column."""
 FIGURE_GAP = 0.6
 """Between two figures a smaller gap is enough: tables set them close."""
-FIGURE = re.compile(r"[$€£(+\-–−]?[\d.,]*\d[)%]*")
+FIGURE = re.compile(r"[$€£(+\-–−]?[\d.,]*\d[)%]*|[$€£¥]")
 SAME_LINE = 0.4
 """Text raised or lowered by less than this share of the font size is still on the line."""
+FIGURE_END = re.compile(r"[\d)%] ?$")
 RAISED = 0.6
 """The same for smaller type: the number of a footnote."""
 
@@ -74,13 +76,19 @@ class Drawing:
 
 def draw(page: Any, typefaces: Typefaces) -> Drawing:
     """Return what is on a page. It raises nearly anything on a broken one."""
-    box = page.mediabox
-    area = abs(float(box.width) * float(box.height)) or 612.0 * 792.0
-    pen = _Pen(typefaces, area)
+    pen = _Pen(typefaces, _area(page))
     contents = page.get("/Contents")
     if contents is not None:
         pen.run(contents, page.pdf, page.get_inherited("/Resources"))
     return pen.finish()
+
+
+def _area(page: Any) -> float:
+    """Return a page's area in square points; a letter's where it is not said."""
+    try:
+        return abs(float(page.mediabox.width) * float(page.mediabox.height)) or LETTER
+    except (ValueError, TypeError, AttributeError):
+        return LETTER
 
 
 def _times(m: Matrix, n: Matrix) -> Matrix:
@@ -137,7 +145,7 @@ class _Pen:
         self._forms = 0
         self._parsed: dict[int, ContentStream] = {}
         self._seen: set[tuple[str, int, int]] = set()
-        self._gaps = (0.1, 0.0)
+        self._blank = False  # a space was shown by itself
         self._handlers: dict[bytes, Callable[[Any], None]] = {
             b"q": self._save,
             b"Q": self._restore,
@@ -272,6 +280,8 @@ class _Pen:
             return
         here = _times(self._at, state.ctm)
         size = state.size * state.font.em * math.hypot(here[2], here[3])
+        if not shown.pieces and shown.wide[1] and self._drawing.segments:
+            self._blank = True
         for piece in shown.pieces:
             start = self._length(piece.before)
             self._add(piece.text, here, start, start + self._length(piece.wide), size)
@@ -315,10 +325,12 @@ class _Pen:
         if key in self._seen and len(text) > 1:
             return  # drawn twice, to look bold or to throw a shadow
         self._seen.add(key)
+        if self._blank:
+            text, self._blank = f" {text}", False
         if not self._joins(text, left, right, base, size, turn):
             self._drawing.segments.append(Segment(left, right, base, size, turn, [text]))
 
-    def _joins(  # noqa: PLR0913 - where a text stands takes six numbers
+    def _joins(
         self, text: str, left: float, right: float, base: float, size: float, turn: int
     ) -> bool:
         """Join text to the last segment, if it goes on there."""
@@ -333,7 +345,11 @@ class _Pen:
         font = self._state.font
         space = 0.5 * (font.space if font else 0.25) * min(size, last.size)
         gap = left - last.right
-        if gap > FIGURE_GAP * larger and FIGURE.fullmatch(text) and last.text[-1] in "0123456789)%":
+        if (
+            gap > FIGURE_GAP * larger
+            and FIGURE.fullmatch(text.strip())
+            and FIGURE_END.search(last.parts[-1])
+        ):
             return False
         if -0.5 * larger < gap < COLUMN_GAP * larger:
             if gap < 0 and last.parts[-1] == text and left - last.left < 0.2 * larger:

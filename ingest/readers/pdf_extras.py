@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pypdf import PdfReader
 from pypdf.generic import Destination
+from pypdf.types import OutlineType
 
 from ingest.types import Member, clean
 
@@ -39,8 +40,9 @@ def attempt(what: Callable[[], T], default: T) -> T:
 
 def annotations(page: Any) -> Iterator[Mapping[str, Any]]:
     """Return a page's annotations that are dictionaries."""
-    listed = attempt(lambda: page.get("/Annots").get_object(), None)
-    for entry in islice(listed or (), MOST_ANNOTATIONS):
+    nothing: list[Any] = []
+    listed = attempt(lambda: list(islice(page["/Annots"], MOST_ANNOTATIONS)), nothing)
+    for entry in listed:
         found = attempt(entry.get_object, None)
         if isinstance(found, Mapping):
             yield found
@@ -114,7 +116,8 @@ def _line(text: str) -> str:
 def outline(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
     """Return the outline's headings by page, counting from 0: (level, title)."""
     found: dict[int, list[tuple[int, str]]] = {}
-    for level, entry in _walk(attempt(lambda: reader.outline, [])):
+    empty: OutlineType = []
+    for level, entry in _walk(attempt(lambda: reader.outline, empty)):
         page = attempt(lambda e=entry: reader.get_destination_page_number(e), None)  # type: ignore[misc]
         title = attempt(lambda e=entry: _line(str(e.title or "")), "")  # type: ignore[misc]
         if page is not None and title:
@@ -153,8 +156,8 @@ def labels(reader: PdfReader) -> list[str]:
 
 def warnings(reader: PdfReader) -> list[str]:
     """Return what the file would do or carry, and is ignored."""
-    root = attempt(lambda: reader.root_object, {})
-    names = attempt(lambda: root["/Names"].get_object(), {})
+    root = _root(reader)
+    names = attempt(lambda: root["/Names"].get_object(), None) or {}
     found = []
     if "/JavaScript" in names or _acts(root.get("/OpenAction")) or _has(root, "/AA"):
         found.append("It carries JavaScript or other actions, which are ignored.")
@@ -173,10 +176,13 @@ def _has(node: Any, key: str) -> bool:
 
 def unread_form(reader: PdfReader) -> bool:
     """Whether the pages are only a stand-in for a form in XML (XFA), which is not read."""
-    root = attempt(lambda: reader.root_object, {})
-    return _has(root, "/NeedsRendering") and bool(
-        attempt(lambda: "/XFA" in root["/AcroForm"], False)  # type: ignore[index]
-    )
+    root = _root(reader)
+    return _has(root, "/NeedsRendering") and attempt(lambda: "/XFA" in root["/AcroForm"], False)
+
+
+def _root(reader: PdfReader) -> Mapping[str, Any]:
+    nothing: Mapping[str, Any] = {}
+    return attempt(lambda: reader.root_object, nothing)
 
 
 class Attachments:
@@ -191,7 +197,8 @@ class Attachments:
 
     def __iter__(self) -> Iterator[Member]:
         """Return each file; one that cannot be taken out has its problem with it."""
-        listed = attempt(lambda: list(islice(self._reader.attachment_list, MOST_MEMBERS)), [])
+        nothing: list[Any] = []
+        listed = attempt(lambda: list(islice(self._reader.attachment_list, MOST_MEMBERS)), nothing)
         for number, entry in enumerate(listed, start=1):
             name = attempt(lambda e=entry: clean(str(e.name)), "") or f"attachment {number}"  # type: ignore[misc]
             try:

@@ -20,6 +20,7 @@ UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ufffe\uffff\u200b]")
 class Piece:
     """Characters without padding, and where they stand in what is shown.
 
+    A space at either end says that there is some; the place is without it.
     `before` and `wide` are sums of glyph widths in thousandths of the font size; with them come
     the number of glyphs, and of one-byte spaces, that character and word spacing apply to.
     """
@@ -121,6 +122,7 @@ def _pieces(codes: list[str], texts: list[str], widths: list[float]) -> list[Pie
         while blank[end - 1]:
             end -= 1
         text = UNSEEN.sub("", "".join(texts[at:end])).replace("\xa0", " ")
+        text = " " * (at > 0) + text + " " * (end < len(texts)) if text else ""
         before = _measure(widths[:at], codes[:at])
         if text:
             found.append(Piece(text, before, _measure(widths[at:end], codes[at:end])))

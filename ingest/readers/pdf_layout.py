@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from ingest.readers.pdf_drawing import SAME_LINE, Segment
@@ -16,9 +17,12 @@ from ingest.readers.pdf_drawing import SAME_LINE, Segment
 CELL = " | "
 RUNNING_CELL = 25
 """Cells longer than this on average are lines of a text column, not of a table."""
+MOST_HEADINGS = 8
+"""Lines above a table that may be its columns' headings, some to each."""
 BETWEEN = 3
 """Lines without figures that a table may have in a row: a heading, a label over two lines."""
-JOINED = re.compile(r"[$€£¥]|[(]|[%)]+|[A-Z]{3}")
+JOINED = re.compile(r"[$€£¥]|[(]|[A-Z]{3}")
+CLOSING = re.compile(r"[)%]+")
 """A cell that belongs to the one beside it: “$ | 12”, “(3 | )”."""
 LIGATURES = re.compile("[\ufb00-\ufb06\ufb1d-\ufdff\ufe70-\ufefc]")
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
@@ -148,17 +152,79 @@ def _down(segments: list[Segment]) -> list[Segment]:
 def _laid_out(rows: Sequence[Row]) -> Iterator[Line]:
     """Return lines, telling tables from columns of text that were drawn across."""
     tables = at = 0
+    held: list[Row] = []  # lines that may turn out to be the headings of a table's columns
     while at < len(rows):
-        stop = _run(rows, at)
-        part = rows[at:stop]
-        at = stop
-        if _running(part):
+        part = list(rows[at : _run(rows, at)])
+        at += len(part)
+        table = sum(len(row) > 1 for row in part) > 1
+        if not table:
+            held += part
+            continue
+        running = _running(part)
+        head, labels = ([], []) if running else _head(held, part)
+        yield from (_line(row, " ") for row in held[: len(held) - len(head) - len(labels)])
+        held = []
+        if running:
             yield from _columns(part)
-        elif sum(len(row) > 1 for row in part) > 1:
-            tables += 1
-            yield from _table(part, tables)
         else:
-            yield from (_line(row, " ") for row in part)
+            tables += 1
+            yield from _table([*_headings(head, part), *labels, *part], tables)
+    yield from (_line(row, " ") for row in held)
+
+
+def _head(held: Sequence[Row], part: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Return the last lines above a table that stand over its columns, not over the first.
+
+    With them come the lines between them and the table's first row, if there are any.
+    """
+    figures = min(row[1].left for row in part if len(row) > 1)
+    head: list[Row] = []
+    labels: list[Row] = []
+    below = part[0]
+    for row in reversed(held[-MOST_HEADINGS:]):
+        size = row[0].size
+        if not -3 * size < row[0].base - below[0].base < 3 * size:
+            break
+        below = row
+        if row[0].left >= figures - 4 * size:
+            head.insert(0, row)
+        elif head or len(row) > 1 or len(labels) == BETWEEN:
+            break
+        else:
+            labels.insert(0, row)
+    return (head, labels) if head else ([], [])
+
+
+def _headings(head: Sequence[Row], part: Sequence[Row]) -> list[Row]:
+    """Return headings that are set over some lines as one row, above it what spans columns."""
+    cells = [s for s in max(part, key=len)[1:] if not JOINED.fullmatch(s.text.strip())]
+    middles = [(cell.left + cell.right) / 2 for cell in cells]
+    above: list[Row] = []
+    stacks: dict[int, list[Segment]] = {}
+    for row in head:
+        spans = any(sum(s.left < middle < s.right for middle in middles) > 1 for s in row)
+        if spans or not middles:
+            above.append(row)
+            continue
+        for segment in row:
+            middle = (segment.left + segment.right) / 2
+            nearest = min(range(len(middles)), key=lambda n: abs(middles[n] - middle))
+            stacks.setdefault(nearest, []).append(segment)
+    if len(stacks) < 2:
+        return list(head)
+    return [*above, [_stacked(stacks[n]) for n in sorted(stacks)]]
+
+
+def _stacked(stack: Sequence[Segment]) -> Segment:
+    """Return the lines of a column's heading as one."""
+    return Segment(
+        left=min(s.left for s in stack),
+        right=max(s.right for s in stack),
+        base=stack[-1].base,
+        size=stack[0].size,
+        turn=stack[0].turn,
+        parts=[" ".join(s.text for s in sorted(stack, key=lambda s: -s.base))],
+    )
 
 
 def _run(rows: Sequence[Row], start: int) -> int:
@@ -178,12 +244,13 @@ def _run(rows: Sequence[Row], start: int) -> int:
 
 
 def _aligned(row: Row, other: Row) -> bool:
-    """Whether a cell after the first starts, ends or is centred where one of the other does."""
+    """Whether a cell after the first starts or ends where one of the other does, or is over it."""
     near = 0.6 * row[0].size
     for a in row[1:]:
         for b in other[1:]:
-            middles = abs(a.left + a.right - b.left - b.right) / 2
-            if min(abs(a.left - b.left), abs(a.right - b.right), middles) < near:
+            shared = min(a.right, b.right) - max(a.left, b.left)
+            over = shared > 0.6 * min(a.right - a.left, b.right - b.left)
+            if over or min(abs(a.left - b.left), abs(a.right - b.right)) < near:
                 return True
     return False
 
@@ -231,9 +298,9 @@ def _table(rows: Sequence[Row], number: int) -> Iterator[Line]:
 def _line(row: Row, between: str) -> Line:
     """Return a row as a line of text."""
     text = row[0].text
-    for before, segment in zip(row, row[1:], strict=False):
-        joined = JOINED.fullmatch(before.text) or segment.text in ("%", ")", ")%")
-        text += (" " if joined else between) + segment.text
+    for before, segment in pairwise(row):
+        joined = JOINED.fullmatch(before.text.strip()) or CLOSING.fullmatch(segment.text.strip())
+        text = f"{text.rstrip()}{' ' if joined else between}{segment.text.lstrip()}"
     largest = max(row, key=lambda segment: segment.size)
     return Line(
         text=plain(text),

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ingest.readers.pdf_layout import Line
 
@@ -165,7 +166,7 @@ def continues(text: str, more: str) -> bool:
 
 def _leading(gathered: Sequence[Line], size: float) -> float:
     """Return the fall from line to line that ends a paragraph."""
-    falls = [a.base - b.base for a, b in zip(gathered, gathered[1:], strict=False)]
+    falls = [a.base - b.base for a, b in pairwise(gathered)]
     usual = [fall for fall in falls if 0 < fall < 3 * size]
     return 1.3 * sum(usual) / len(usual) if usual else 1.9 * size
 
