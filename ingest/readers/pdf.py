@@ -115,9 +115,11 @@ class _Reading:
         self._by_pdfium: list[int] = []
 
     def extract(self) -> Extract:
-        """Return the file's text; Unreadable if neither library finds a page."""
+        """Return the file's text; Unreadable if neither library can read a page."""
         count = len(self._reader.pages) if self._reader else self._count()
         sheets = [self._sheet(number) for number in range(min(count, MOST_PAGES))]
+        if all(sheet.state is PageState.FAILED for sheet in sheets):
+            raise _damaged(sheets[0].problem)
         draft = Draft()
         self._write(sheets, draft)
         title, members = "", None
@@ -142,7 +144,7 @@ class _Reading:
                 ) from problem
             count = 0
         if not count:
-            raise Unreadable(f"It is a damaged PDF ({self._problem}). Save it anew or print it.")
+            raise _damaged(self._problem)
         return count
 
     def _document(self) -> Any:
@@ -242,6 +244,10 @@ class _Reading:
             yield f"Pages {len(sheets) + 1} to {count} are not read: split the file."
         if self._reader and pdf_extras.unread_form(self._reader):
             yield "It is a form in XML (XFA), which is not read: print it to PDF."
+
+
+def _damaged(problem: str) -> Unreadable:
+    return Unreadable(f"It is a damaged PDF ({problem}). Save it anew, or print it to PDF.")
 
 
 def _letters(found: Sequence[Line]) -> int:

@@ -43,7 +43,7 @@ def annotations(page: Any) -> Iterator[Mapping[str, Any]]:
     nothing: list[Any] = []
     listed = attempt(lambda: list(islice(page["/Annots"], MOST_ANNOTATIONS)), nothing)
     for entry in listed:
-        found = attempt(entry.get_object, None)
+        found: Any = attempt(entry.get_object, None)
         if isinstance(found, Mapping):
             yield found
 
@@ -87,12 +87,14 @@ def _field(widget: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _lineage(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Return a field and what it inherits from."""
     for _ in range(DEEPEST):
         yield node
-        parent = node.get("/Parent")
-        node = parent.get_object() if parent is not None else None  # type: ignore[assignment]
-        if not isinstance(node, Mapping):
+        parent: Any = node.get("/Parent")
+        above = parent.get_object() if parent is not None else None
+        if not isinstance(above, Mapping):
             return
+        node = above
 
 
 def _first(lineage: list[Mapping[str, Any]], key: str) -> Any:

@@ -100,7 +100,7 @@ def _jumbled(rows: Sequence[Row]) -> bool:
     bases = [row[0].base for row in rows]
     sizes = [row[0].size for row in rows]
     ups = sum(b > a + size for a, b, size in zip(bases, bases[1:], sizes, strict=False))
-    return ups >= 6 and ups > 0.25 * len(rows)
+    return ups >= 6 and ups > 0.2 * len(rows)
 
 
 def _sorted(segments: list[Segment]) -> list[Segment]:
