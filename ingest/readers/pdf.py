@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pypdf import PdfReader, apply_configuration
+from pypdf.errors import LimitReachedError
 from pypdfium2 import PdfiumError
 
 from ingest import ocr
@@ -47,6 +48,8 @@ OUTLINES = 500
 """Lines and curves without any text: letters drawn as shapes take 10 to 30 each."""
 UNSURE = 0.2
 """A page has this share of its strings in fonts that do not name their characters."""
+TOO_MUCH = "more is drawn on it than is safe to read"
+"""PDFium is not asked then: it has no such limits, and ends the process without memory."""
 LOCKED = "it is locked"
 GARBLED = 0.3
 """A page has this share of characters that are none: its font does not say what it shows."""
@@ -158,7 +161,7 @@ class _Reading:
         drawing, found, problem = self._drawn(number)
         letters = _letters(found)
         doubtful = UNSURE * drawing.shown < drawing.unsure or _garbled(found)
-        if not letters or drawing.lost or doubtful:
+        if problem != TOO_MUCH and (not letters or drawing.lost or doubtful):
             second, images = self._by_second(number)
             if _letters(second) > (0 if doubtful else 1.1 * letters) and not _garbled(second):
                 found, letters, problem = second, _letters(second), ""
@@ -185,6 +188,8 @@ class _Reading:
             return drawing, lines(drawing.segments), ""
         except MemoryError:
             raise
+        except LimitReachedError:
+            return Drawing(), [], TOO_MUCH
         except Exception as problem:  # pypdf raises nearly anything on a broken page
             return Drawing(), [], _told(problem)
 

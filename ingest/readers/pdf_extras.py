@@ -98,7 +98,7 @@ def _lineage(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _first(lineage: list[Mapping[str, Any]], key: str) -> Any:
-    found = next((node[key] for node in lineage if key in node), None)
+    found: Any = next((node[key] for node in lineage if key in node), None)
     return found.get_object() if hasattr(found, "get_object") else found
 
 

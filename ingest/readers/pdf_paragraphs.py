@@ -17,6 +17,8 @@ UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uff60]")
 LEADERS = re.compile(r"(?:\. ?){4}[\s.]*\w{1,6}$|(?:[…·_] ?){4}\s*\w{1,6}$")
 """The end of a line in a table of contents."""
 HYPHENS = "-\u2010\xad"
+LONGEST = 20_000
+"""No paragraph has as many characters; a file made to waste time may."""
 RUNNING = 0.4
 """Headers and footers stand on at least this share of pages; left and right may differ."""
 EDGE = 2
@@ -109,14 +111,17 @@ def paragraphs(lines: Sequence[Line], headings: Headings, words: Words) -> Itera
     type, and after a line that had room for the next word.
     """
     gathered: list[Line] = []
+    length = 0
     marked = list(_marked(lines, headings))
     edges = _edges_right([line for line, _ in marked])
     for number, (line, level) in enumerate(marked):
         after = marked[number + 1][0] if number + 1 < len(marked) else None
         before = gathered[-1] if gathered else None
-        if before and (level or _parts(before, line, after, edges[number - 1], gathered)):
+        length += len(line.text)
+        full = length > LONGEST
+        if before and (level or full or _parts(before, line, after, edges[number - 1], gathered)):
             yield _paragraph(gathered, words)
-            gathered = []
+            gathered, length = [], len(line.text)
         if level:
             yield Paragraph(line.text, level)
         elif line.table:
@@ -131,7 +136,7 @@ def _paragraph(lines: Sequence[Line], words: Words) -> Paragraph:
     text = ""
     for line in lines:
         text = words.join(text, line.text)
-    return Paragraph(text, runs_on=not SENTENCE_END.search(text[-20:]))
+    return Paragraph(text, runs_on=len(text) < LONGEST and not SENTENCE_END.search(text[-20:]))
 
 
 def _parts(
@@ -166,7 +171,7 @@ def continues(text: str, more: str) -> bool:
 
 def _leading(gathered: Sequence[Line], size: float) -> float:
     """Return the fall from line to line that ends a paragraph."""
-    falls = [a.base - b.base for a, b in pairwise(gathered)]
+    falls = [a.base - b.base for a, b in pairwise(gathered[-5:])]
     usual = [fall for fall in falls if 0 < fall < 3 * size]
     return 1.3 * sum(usual) / len(usual) if usual else 1.9 * size
 
