@@ -1,10 +1,11 @@
 """PDF: pages through pypdf, and through PDFium what pypdf cannot read."""
 
+import gc
 import io
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,10 +69,25 @@ def read(file: File) -> Extract:
         apply_configuration(
             array_maximum_element_count=LARGEST_ARRAY, outline_maximum_entries=MOST_HEADINGS
         ),
+        _collecting_rarely(),
         ExitStack() as closing,
     ):
         reader, problem = _open(file)
         return _Reading(file, reader, problem, closing).extract()
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """Look for garbage once in 50,000 objects: pypdf makes so many that half the time went there.
+
+    Measured on a tagged filing of 72 pages: 9 pages a second become 14, for 65 MB more memory.
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _open(file: File) -> tuple[PdfReader | None, str]:
