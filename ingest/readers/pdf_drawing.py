@@ -24,6 +24,8 @@ DEEPEST = 12
 """Forms inside forms; more are no page but an attack."""
 MOST_FORMS = 2_000
 """Forms drawn on a page; each may draw others."""
+WORD_GAP = 0.4
+"""A gap of this share of a space parts two words: tight lines have less than half."""
 COLUMN_GAP = 1.15
 """A gap of this many font sizes is no space between words but the way to another column."""
 FIGURE_GAP = 0.6
@@ -343,7 +345,7 @@ class _Pen:
         if apart > (RAISED if raised else SAME_LINE) * larger:
             return False
         font = self._state.font
-        space = 0.5 * (font.space if font else 0.25) * min(size, last.size)
+        space = WORD_GAP * (font.space if font else 0.25) * min(size, last.size)
         gap = left - last.right
         if (
             gap > FIGURE_GAP * larger

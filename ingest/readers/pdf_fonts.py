@@ -13,6 +13,7 @@ from pypdf.generic._font import Font
 
 PADDING = re.compile(r" {3,}|\t+")
 """White space that is there to move what follows to a column, not to part two words."""
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ufffe\uffff\u200b]")
 
 
@@ -45,7 +46,7 @@ class Typeface:
         self._font = font = Font.from_font_resource(resource)
         encoding = str(resource.get("/Encoding", ""))
         self.vertical = font.sub_type == "Type0" and encoding.endswith("V")
-        self.space = min(max(font.space_width / 1000, 0.15), 0.3)
+        self.space = min(max(font.space_width / 1000, 0.22), 0.3)
         """The width of a space, as a share of the font size; more is a guess of pypdf's."""
         self.em = 1.0
         """The height of the type, as a share of the font size."""
@@ -79,12 +80,9 @@ class Typeface:
         else:
             codes = [chr(code) for code in data]
             read = [font.encoding.get(code, chr(code)) for code in data]
-        characters = font.character_map
-        return codes, [
-            "".join(str(characters.get(c, c)) for c in text) if len(text) > 1
-            else str(characters.get(text, text))
-            for text in read
-        ]  # fmt: skip
+        named = font.character_map
+        texts = ["".join([str(named.get(c, c)) for c in text]) for text in read]
+        return codes, [text if len(text) < 2 else _as_seen(text) for text in texts]
 
     def _shown(self, codes: list[str], texts: list[str]) -> Shown:
         """Part the text where padding is, measuring each piece."""
@@ -94,6 +92,11 @@ class Typeface:
             wide = _measure(widths, codes)
             return Shown((Piece(text, (0.0, 0, 0), wide),) if text else (), wide)
         return Shown(tuple(_pieces(codes, texts, widths)), _measure(widths, codes))
+
+
+def _as_seen(text: str) -> str:
+    """Turn round a ligature that is read from right to left, for all else is as it is seen."""
+    return text[::-1] if RIGHT_TO_LEFT.search(text) else text
 
 
 def _decode(data: bytes, encoding: str) -> str:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import median
 
 from ingest.readers.pdf_drawing import SAME_LINE, Segment
+from ingest.readers.pdf_fonts import RIGHT_TO_LEFT
 
 CELL = " | "
 RUNNING_CELL = 25
@@ -25,7 +26,6 @@ JOINED = re.compile(r"[$€£¥]|[(]|[A-Z]{3}")
 CLOSING = re.compile(r"[)%]+")
 """A cell that belongs to the one beside it: “$ | 12”, “(3 | )”."""
 LIGATURES = re.compile("[\ufb00-\ufb06\ufb1d-\ufdff\ufe70-\ufefc]")
-RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 LEFT_TO_RIGHT = re.compile(r"[A-Za-z0-9](?:[^\u0590-\u08ff]*[A-Za-z0-9%])?")
 BACKWARDS = re.compile("[\u0590-\u08ff](?:[^A-Za-z0-9]*[\u0590-\u08ff])?")
 MIRRORED = str.maketrans("()[]{}<>«»", ")(][}{><»«")

@@ -145,8 +145,11 @@ def _parts(
     """Whether a paragraph ends between two lines."""
     size = max(before.size, line.size)
     fall = before.base - line.base
-    if line.table or before.turn != line.turn or abs(before.size - line.size) > 0.12 * size:
+    if line.table or before.turn != line.turn:
         return True
+    if abs(before.size - line.size) > 0.12 * size:
+        close = 0 < fall < 1.9 * size and abs(before.size - line.size) < 0.3 * size
+        return not (close and continues(before.text, line.text))  # a scan's sizes are guesses
     if ITEM.match(line.text) or LEADERS.search(before.text[-40:]):
         return True
     beside = line.left > before.right or line.right < before.left
