@@ -25,7 +25,7 @@ from pypdf import PdfReader, apply_configuration
 
 from ingest.errors import Unreadable
 from ingest.readers import pdf
-from ingest.types import File
+from ingest.types import Extract, File
 
 MEMORY = 2048 * 1024 * 1024
 WAIT_S = 60.0
@@ -108,6 +108,7 @@ def _limited() -> None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         extract = pdf.read(File(path.name, path.read_bytes()))
+        extract = Extract.from_json(json.loads(json.dumps(extract.to_json())))  # as a parent does
     except Unreadable as problem:
         return {"outcome": "refused", "said": str(problem)}
     except MemoryError:

@@ -7,12 +7,13 @@ stretch of text stands, which `extract_text` does not tell.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from pypdf.generic import ContentStream
 
 from ingest.readers.pdf_fonts import Shown, Typeface, Typefaces
+from ingest.readers.pdf_segments import Segment, Segments
 
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
@@ -24,39 +25,6 @@ DEEPEST = 12
 """Forms inside forms; more are no page but an attack."""
 MOST_FORMS = 2_000
 """Forms drawn on a page; each may draw others."""
-WORD_GAP = 0.4
-"""A gap of this share of a space parts two words: tight lines have less than half."""
-COLUMN_GAP = 1.15
-"""A gap of this many font sizes is no space between words but the way to another column."""
-FIGURE_GAP = 0.6
-"""Between two figures a smaller gap is enough: tables set them close."""
-FIGURE = re.compile(r"[$€£(+\-–−]?[\d.,]*\d[)%]*|[$€£¥]")
-SAME_LINE = 0.4
-"""Text raised or lowered by less than this share of the font size is still on the line."""
-FIGURE_END = re.compile(r"[\d)%] ?$")
-RAISED = 0.6
-"""The same for smaller type: the number of a footnote."""
-
-
-@dataclass(slots=True)
-class Segment:
-    """Text on one line without a wide gap, in the direction it is read.
-
-    `left` and `right` count points along the line and `base` across it, upwards; `turn` says
-    by how many degrees the line is turned on the page. `size` is the font's, in points.
-    """
-
-    left: float
-    right: float
-    base: float
-    size: float
-    turn: int
-    parts: list[str]
-
-    @property
-    def text(self) -> str:
-        """The characters, in the order they are seen."""
-        return "".join(self.parts)
 
 
 @dataclass(slots=True)
@@ -68,7 +36,7 @@ class Drawing:
     characters they show; `lost` many more are in fonts that cannot be used at all.
     """
 
-    segments: list[Segment] = field(default_factory=list)
+    segments: Segments = field(default_factory=Segments)
     images: float = 0.0
     strokes: int = 0
     shown: int = 0
@@ -117,18 +85,6 @@ class _State:
     leading: float = 0.0
     rise: float = 0.0
 
-    def copy(self) -> "_State":
-        return _State(
-            self.ctm,
-            self.font,
-            self.size,
-            self.character_space,
-            self.word_space,
-            self.stretch,
-            self.leading,
-            self.rise,
-        )
-
 
 class _Pen:
     """Follows a content stream's operators."""
@@ -146,7 +102,6 @@ class _Pen:
         self._open: list[int] = []
         self._forms = 0
         self._parsed: dict[int, ContentStream] = {}
-        self._seen: set[tuple[str, int, int]] = set()
         self._blank = False  # a space was shown by itself
         self._handlers: dict[bytes, Callable[[Any], None]] = {
             b"q": self._save,
@@ -215,7 +170,7 @@ class _Pen:
 
     def _save(self, _: Any) -> None:
         if len(self._saved) < 10_000:
-            self._saved.append(self._state.copy())
+            self._saved.append(replace(self._state))
 
     def _restore(self, _: Any) -> None:
         if self._saved:
@@ -322,50 +277,11 @@ class _Pen:
         else:
             sign, turn = (1.0, 90) if b > 0 else (-1.0, 270)
             left, right, base = sign * (f + start * b), sign * (f + stop * b), -sign * e
-        size = abs(size) or 1.0
-        key = (text, round(left), round(base))
-        if key in self._seen and len(text) > 1:
-            return  # drawn twice, to look bold or to throw a shadow
-        self._seen.add(key)
         if self._blank:
             text, self._blank = f" {text}", False
-        if not self._joins(text, left, right, base, size, turn):
-            self._drawing.segments.append(Segment(left, right, base, size, turn, [text]))
-
-    def _joins(
-        self, text: str, left: float, right: float, base: float, size: float, turn: int
-    ) -> bool:
-        """Join text to the last segment, if it goes on there."""
-        segments = self._drawing.segments
-        last = segments[-1] if segments else None
-        if last is None or last.turn != turn:
-            return False
-        larger = max(size, last.size)
-        apart, raised = abs(base - last.base), min(size, last.size) < 0.8 * larger
-        if apart > (RAISED if raised else SAME_LINE) * larger:
-            return False
-        font = self._state.font
-        space = WORD_GAP * (font.space if font else 0.25) * min(size, last.size)
-        gap = left - last.right
-        if (
-            gap > FIGURE_GAP * larger
-            and FIGURE.fullmatch(text.strip())
-            and FIGURE_END.search(last.parts[-1])
-        ):
-            return False
-        if -0.5 * larger < gap < COLUMN_GAP * larger:
-            if gap < 0 and last.parts[-1] == text and left - last.left < 0.2 * larger:
-                return True
-            last.parts.append(f" {text}" if gap > space else text)
-            last.right = max(right, last.right)
-        elif -0.5 * larger < (gap := last.left - right) < COLUMN_GAP * larger:
-            last.parts.insert(0, f"{text} " if gap > space else text)
-            last.left = min(left, last.left)
-        else:
-            return False
-        if size > last.size:
-            last.size, last.base = size, base
-        return True
+        space = self._state.font.space if self._state.font else 0.25
+        segment = Segment(left, right, base, abs(size) or 1.0, turn, [text])
+        self._drawing.segments.add(segment, space)
 
     def _draw_object(self, operands: Any) -> None:
         """Draw an image, or follow a form."""
@@ -379,7 +295,7 @@ class _Pen:
         if len(self._open) >= DEEPEST or self._forms > MOST_FORMS:
             return
         self._open.append(id(form))
-        outer, pen = self._state.copy(), (self._line, self._at, self._saved)
+        outer, pen = replace(self._state), (self._line, self._at, self._saved)
         self._saved = []
         if "/Matrix" in form:
             self._transform(form["/Matrix"])

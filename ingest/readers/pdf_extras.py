@@ -3,9 +3,9 @@
 Everything here is read from untrusted structures. What is broken is left out; it costs itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pypdf import PdfReader
 from pypdf.generic import Destination
@@ -22,6 +22,7 @@ DEEPEST = 32
 """Parents of a field, up to which its name and value are looked for."""
 
 T = TypeVar("T")
+Outline: TypeAlias = Mapping[int, Sequence[tuple[int, str]]]
 
 
 def attempt(what: Callable[[], T], default: T) -> T:
@@ -115,7 +116,7 @@ def _line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def outline(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
+def outline(reader: PdfReader) -> Outline:
     """Return the outline's headings by page, counting from 0: (level, title)."""
     found: dict[int, list[tuple[int, str]]] = {}
     empty: OutlineType = []
@@ -176,10 +177,11 @@ def _has(node: Any, key: str) -> bool:
     return bool(attempt(lambda: node[key].get_object(), None))
 
 
-def unread_form(reader: PdfReader) -> bool:
-    """Whether the pages are only a stand-in for a form in XML (XFA), which is not read."""
+def unread(reader: PdfReader) -> Iterator[str]:
+    """Say so where the pages are only a stand-in for a form in XML (XFA)."""
     root = _root(reader)
-    return _has(root, "/NeedsRendering") and attempt(lambda: "/XFA" in root["/AcroForm"], False)
+    if _has(root, "/NeedsRendering") and attempt(lambda: "/XFA" in root["/AcroForm"], False):
+        yield "It is a form in XML (XFA), which is not read: print it to PDF."
 
 
 def _root(reader: PdfReader) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ingest.readers.pdf_layout import Line
+from ingest.readers.pdf_lines import Line
 
 ITEM = re.compile(r"(?:[•‣◦▪·●○■□➢✓*–—-]|\d{1,3}[.)]|\(?[a-z0-9ivx]{1,4}\))\s")
 SENTENCE_END = re.compile(r"[.!?:;…。！？][)\"'”’»\]]*$")

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pypdfium2
 from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
-from ingest.readers.pdf_layout import Line
+from ingest.readers.pdf_lines import Line
 
 DOTS_PER_INCH = 300
 MOST_PIXELS = 24_000_000
@@ -37,10 +38,18 @@ def _open(data: bytes, passwords: Sequence[str]) -> Any:
     raise problem or pypdfium2.PdfiumError("not opened")
 
 
-def page_lines(document: Any, number: int) -> tuple[list[Line], bool]:
-    """Return a page's lines, counting pages from 0, and whether there are images on it.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page's lines, whose places are made up, and whether there are images on it."""
 
-    Where the lines stand is made up from how many letters they have.
+    lines: list[Line]
+    images: bool
+
+
+def find(document: Any, number: int) -> Found:
+    """Return what is on a page, counting pages from 0.
+
+    A line is taken to be as long as it has letters.
     """
     page = document[number]
     try:
@@ -49,9 +58,8 @@ def page_lines(document: Any, number: int) -> tuple[list[Line], bool]:
     finally:
         page.close()
     rows = [" ".join(row.replace("\ufffe", "-").split()) for row in text.splitlines()]
-    return [
-        Line(row, 0.0, 0.5 * len(row), -1.2 * at, 1.0) for at, row in enumerate(rows) if row
-    ], images
+    lines = [Line(row, 0.0, 0.5 * len(row), -1.2 * at, 1.0) for at, row in enumerate(rows) if row]
+    return Found(lines, images)
 
 
 def grey(document: Any, number: int) -> bytes:
