@@ -35,12 +35,15 @@ def _languages() -> tuple[str, ...]:
     All that are installed are used, up to a limit: Debian installs English alone, so any other
     is there because somebody wants it.
     """
-    listed = subprocess.run(
-        ["tesseract", "--list-langs"],  # noqa: S607 - wherever the administrator has put it
-        capture_output=True,
-        timeout=PAGE_S,
-        check=False,
-    )
+    try:
+        listed = subprocess.run(
+            ["tesseract", "--list-langs"],  # noqa: S607 - wherever the administrator has put it
+            capture_output=True,
+            timeout=PAGE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
     names = listed.stdout.decode("utf-8", "replace").splitlines()[1:]
     usable = [name for name in names if name not in NO_LANGUAGES and "/" not in name]
     return tuple(sorted(usable, key=lambda name: (name != "eng", name))[:MOST_LANGUAGES])
