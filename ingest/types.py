@@ -177,6 +177,19 @@ class Draft:
         self._parts.append(text)
         self._length = stop + len(SEPARATOR)
 
+    def run_on(self, whole: str, at: int, page: Page) -> None:
+        """Let the last block go on over a page's end: `whole` takes its place.
+
+        The page begins at character `at` of it.
+        """
+        last = self._blocks[-1]
+        whole = clean(whole)
+        self._parts[-1] = whole
+        self._blocks[-1] = Block(last.start, last.start + len(whole), last.level, last.title)
+        self._length = last.start + len(whole) + len(SEPARATOR)
+        self._page_starts.append(last.start + at)
+        self._pages.append(page)
+
     def finish(
         self,
         title: str,

@@ -142,11 +142,6 @@ def test_a_pdf_knows_its_pages_and_joins_its_lines() -> None:
     assert extract.text[second:] == "Call the engineer."
 
 
-def test_a_pdf_without_text_is_refused_with_what_to_do() -> None:
-    with pytest.raises(Unreadable, match="images"):
-        read("scan.pdf", pdf([]))
-
-
 def test_lines_that_every_page_of_a_pdf_repeats_are_left_out() -> None:
     bodies = ("Open the valve.", "Call the engineer.", "Wait for it.", "Close the valve.")
     data = pdf(*([body, f"Manual · page {n}"] for n, body in enumerate(bodies, start=1)))

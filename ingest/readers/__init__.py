@@ -57,7 +57,7 @@ OFFICE = "application/vnd.openxmlformats-officedocument."
 OPEN = "application/vnd.oasis.opendocument."
 LOCKED = "EncryptedPackage".encode("utf-16-le")
 
-PDF = Format("application/pdf", (".pdf",), pdf.read)
+PDF = Format("application/pdf", (".pdf",), pdf.read, version=2)
 DOCX = Format(
     f"{OFFICE}wordprocessingml.document",
     (".docx", ".docm", ".dotx", ".dotm"),
