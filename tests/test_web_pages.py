@@ -20,8 +20,9 @@ from retrieval import Library
 from retrieval.types import Span, Vectors
 from scripts.screenshot import chromium, find_chromium
 from web import create_app
+from web.ingestions import Ingestions
 from web.settings import Settings
-from web.wiring import Services
+from web.wiring import Services, child_environment
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium")
 
@@ -77,9 +78,11 @@ class OddServer:
 
     def __init__(self, home: Path, sandbox: Sandbox) -> None:
         self._library = Library(home, Words())
-        self._job = Job(self._library, Words(), sandbox, chunk_tokens=160)
+        self._job = Job(self._library, Words(), [sandbox], chunk_tokens=160)
         answerer = Answerer(self._library, Words(), None, passages=6, threshold=0.5)
-        services = Services(Settings(home=home), Words(), self._library, None, answerer)
+        settings = Settings(home=home)
+        ingestions = Ingestions(self._library, child_environment(settings))
+        services = Services(settings, Words(), self._library, None, answerer, ingestions)
         self._server = make_server("127.0.0.1", 0, create_app(services), threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()

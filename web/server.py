@@ -13,6 +13,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from web import LARGEST_REQUEST, create_app, wiring
 from web.settings import Settings, SettingsError
+from web.uploads import LARGEST_UPLOAD
 
 log = logging.getLogger("footnote")
 
@@ -29,6 +30,7 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     try:
         server = _bind(services)
         wiring.warm_up(services)
+        services.ingestions.resume()
         _announce(services, _port(server), as_json=as_json)
         server.run()
     finally:
@@ -44,8 +46,8 @@ def _bind(services: wiring.Services) -> waitress.server.BaseWSGIServer:
             port=settings.port,
             threads=settings.request_threads,
             ident="footnote",
-            # Far over what the application takes, which answers with a problem; just a backstop.
-            max_request_body_size=256 * LARGEST_REQUEST,
+            # Over what the application takes, which answers with a problem; just a backstop.
+            max_request_body_size=LARGEST_UPLOAD + 256 * LARGEST_REQUEST,
         )
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem

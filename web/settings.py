@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FILE = Path("footnote.toml")
 PREFIX = "FOOTNOTE_"
+LISTS = frozenset({"hosts", "folders"})
+"""Settings that a variable gives as names with commas between them."""
+
 # These belong to the set-up scripts, not to the program.
 SCRIPT_NAMES = frozenset({"PYTHON", "CHROMIUM", "CMAKE_ARGS"})
 
@@ -35,6 +38,10 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port; 0 takes a free one.")
     hosts: list[str] = Field([], description="Names the service may be called by, besides its own.")
+    folders: list[Path] = Field([], description="Folders that may be read again over HTTP.")
+    admin_token_file: Path | None = Field(
+        None, description="A file with the token that changing documents over HTTP takes."
+    )
     request_threads: int = Field(16, ge=2, le=256, description="Requests served at once.")
     model_threads: int = Field(
         default_factory=lambda: min(os.cpu_count() or 2, 8), ge=1, description="Model threads."
@@ -62,9 +69,9 @@ def load(environment: Mapping[str, str], file: Path = FILE, **given: Any) -> Set
         for name, value in environment.items()
         if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in SCRIPT_NAMES
     }
-    if isinstance(named.get("hosts"), str):
-        hosts = [host.strip() for host in named["hosts"].split(",")]
-        named["hosts"] = [host for host in hosts if host]  # type: ignore[assignment]
+    for name in LISTS & named.keys():
+        parts = [part.strip() for part in named[name].split(",")]
+        named[name] = [part for part in parts if part]  # type: ignore[assignment]
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
         return Settings(**{**_read(file), **named, **chosen})
