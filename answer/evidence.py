@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from answer.types import Evidence
 from retrieval import Embedder, Hit
-from retrieval.library import Snapshot
+from retrieval.snapshot import Snapshot
 from retrieval.types import Span
 from retrieval.words import content_words, stem, words
 

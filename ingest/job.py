@@ -26,6 +26,7 @@ EMBED_AT_ONCE = 256
 """Passages a call: enough to sort by length and batch well, few enough to show progress."""
 STAGE_AT_ONCE = 1024
 """Passages that are put on disk together: what a kill makes the next run embed again."""
+RECORD_EVERY_S = 0.5
 AHEAD = 8
 """Files that are read ahead of embedding, for each sandbox: more would only fill memory."""
 
@@ -90,7 +91,7 @@ class Job:
             return self._run(paths, follow, options)
         options = replace(options, id=options.id or secrets.token_hex(8))
         with self._library.writing(), self._recorded(paths, options.id) as ended:
-            report = self._run(paths, follow, options)
+            report = self._run(paths, self._recording(options.id, follow), options)
             ended.append(report.generation)
             return report
 
@@ -221,11 +222,11 @@ class Job:
         unknown = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in rows}
         wanted = sorted(unknown, key=lambda key: len(unknown[key][1].text))
         for at in range(0, len(wanted), EMBED_AT_ONCE):
+            follow(progress)
             some = wanted[at : at + EMBED_AT_ONCE]
             vectors = embed_passages(self._embedder, [unknown[key] for key in some])
             rows |= dict(zip(some, vectors, strict=True))
             progress.passages += len(some)
-            follow(progress)
         return np.stack([rows[key] for key in keys]).astype(np.float32)
 
     def _publish(self, work: _Work) -> int:
@@ -233,6 +234,21 @@ class Job:
         generation = self._library.publish(work.change)
         self._library.tidy()
         return generation
+
+    def _recording(self, run_id: str, follow: Follow) -> Follow:
+        """Have progress written down for other processes too, and heed them when they cancel."""
+        ledger, written = self._library.ledger, 0.0
+
+        def record(progress: Progress) -> None:
+            nonlocal written
+            follow(progress)
+            if progress.seconds - written < RECORD_EVERY_S and progress.stage is Stage.READING:
+                return
+            written = progress.seconds
+            if not ledger.progress(run_id, progress.as_json()):
+                raise Cancelled("It was cancelled. The next run goes on from there.")
+
+        return record
 
     @contextmanager
     def _recorded(self, paths: Sequence[Path], run_id: str) -> Iterator[list[int]]:

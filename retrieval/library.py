@@ -5,13 +5,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from retrieval.doctor import Doctor
 from retrieval.embedder import Embedder
 from retrieval.errors import (
     DocumentNotFound,
@@ -273,7 +273,7 @@ class Library:
         generation = self._store.generation()
         live = [d.id for s in sources if (d := self._store.current(s, generation))]
         records = [self._record(d) for d in {d.source: d for d in documents}.values()]
-        reason = "It was erased." if erase else "It was withdrawn."
+        reason = f"It was {'erased' if erase else 'withdrawn'} on {datetime.now(UTC):%Y-%m-%d}."
         number = self.publish(
             Change(
                 withdrawn=live,
@@ -287,22 +287,16 @@ class Library:
         return number
 
     def restore(self, document_ids: Sequence[str]) -> int:
-        """Answer again from documents that were withdrawn; DocumentNotFound if erased."""
+        """Answer again from documents that were withdrawn; return the generation.
+
+        One that was erased is not there any more: its file is read by the next ingest.
+        """
         documents = [self._store.document(name) for name in document_ids]
-        for document in documents:
-            if not self._store.has_text(document.id):
-                raise DocumentNotFound(
-                    f"{document.path} was erased. Its file can be ingested again:"
-                    f" `footnote ingest --again {document.source}`."
-                )
-        records = [standing_of(self._record(d), FileState.READ) for d in documents]
-        records = [
-            replace(record, document_id=d.id, sha256=d.sha256)
-            for record, d in zip(records, documents, strict=True)
-        ]
+        stored = [d for d in documents if self._store.has_text(d.id)]
         with _writing_to(self.home):
-            self._store.ledger.write(records)
-        return self.publish(Change(added=document_ids, cause="restore"))
+            for document in documents:
+                self._store.ledger.forget(document.source)
+        return self.publish(Change(added=[d.id for d in stored], cause="restore"))
 
     def rollback(self, to: int | None = None) -> int:
         """Publish an older generation again; None means the one before what now shows.
@@ -330,6 +324,25 @@ class Library:
             )
             self.publish(change)
             return to
+
+    def doctor(self) -> Doctor:
+        """Return who examines this library, and repairs it while the caller holds `writing`."""
+        return Doctor(self._store, self._segments, self.originals, self._embedder)
+
+    def replace(self, revision: Revision, vectors: Vectors) -> None:
+        """Store a document again under its id, in place of what is damaged.
+
+        The caller holds `writing`.
+        """
+        with _writing_to(self.home):
+            first = self._store.next_passage_id()
+            ids = np.arange(first, first + len(vectors), dtype=np.int64)
+            segment = write_segment(self._segments, ids, vectors)
+            self._store.rebuild_index()  # what is removed must be in it as it is in the tables
+            with self._store.staging() as staging:
+                staging.remove(revision.document.id)
+                staging.add(revision, first)
+                staging.add_segment(segment, since=1)
 
     def tidy(self) -> None:
         """Merge small segments and delete what nothing refers to. The caller holds `writing`.

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from retrieval import Document, Library, Reading, Standing
 from retrieval.errors import LibraryBusy
+from retrieval.library import UPLOAD
 from retrieval.types import FileRecord, FileState
 from web.api import services
 from web.guard import writes
@@ -30,7 +31,7 @@ def documents() -> ResponseReturnValue:
     """List the documents answers come from, or all that became of any file."""
     state, library = request.args.get("state", "current"), services().library
     if state == "current":
-        listed = [DocumentReply.of(d) for d in library.documents()]
+        listed = [DocumentReply.of(d, Standing.CURRENT) for d in library.documents()]
         return jsonify(DocumentsReply(documents=listed).model_dump(exclude={"files"}))
     if state != "all":
         raise InvalidRequest("“state” may be “current” or “all”.")
@@ -75,14 +76,14 @@ def withdraw(document_id: str) -> ResponseReturnValue:
 @bp.post("/v1/documents/<document_id>/restore")
 @writes
 def restore(document_id: str) -> ResponseReturnValue:
-    """Answer again from a document that was withdrawn."""
+    """Answer again from a document that was withdrawn; one that was erased waits for an ingest."""
     library = services().library
     match library.standing(document_id):
-        case Standing.ERASED:
-            raise Gone("It was erased, so only its file can bring it back: upload it again.")
         case Standing.SUPERSEDED:
             raise InvalidRequest("A newer revision is answered from. Withdraw that one first.")
-        case Standing.WITHDRAWN:
+        case Standing.ERASED if library.document(document_id).source.startswith(UPLOAD):
+            raise Gone("It was erased, so only its file can bring it back: upload it again.")
+        case Standing.ERASED | Standing.WITHDRAWN:
             library.restore([document_id])
     return _changed(library, library.generation, document_id)
 

@@ -253,11 +253,11 @@ class DocumentReply(BaseModel):
     characters: int
     pages: int | None
     added_at: str
-    current: bool
     state: Standing
+    current: bool
 
     @classmethod
-    def of(cls, document: Document, standing: Standing = Standing.CURRENT, **more: Any) -> Self:
+    def of(cls, document: Document, standing: Standing, **more: Any) -> Self:
         """Return a document in its public shape."""
         return cls(
             id=document.id,
@@ -269,8 +269,8 @@ class DocumentReply(BaseModel):
             characters=document.characters,
             pages=len(document.page_starts) or None,
             added_at=document.added_at,
-            current=standing is Standing.CURRENT,
             state=standing,
+            current=standing is Standing.CURRENT,
             **more,
         )
 
@@ -278,8 +278,9 @@ class DocumentReply(BaseModel):
 class PageReply(BaseModel):
     """What became of one page: its state, its printed number, and how much text it has."""
 
+    page: int
+    label: str | None
     state: str
-    label: str
     tables: int
     characters: int
 
@@ -308,8 +309,14 @@ class DocumentDetailReply(DocumentReply):
             tables=reading.tables,
             uncovered=reading.uncovered,
             pages_read=[
-                PageReply(state=p.state, label=p.label, tables=p.tables, characters=p.characters)
-                for p in reading.pages
+                PageReply(
+                    page=number,
+                    label=page.label or None,
+                    state=page.state,
+                    tables=page.tables,
+                    characters=page.characters,
+                )
+                for number, page in enumerate(reading.pages, start=1)
             ],
         )
 

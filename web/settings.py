@@ -14,10 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FILE = Path("footnote.toml")
 PREFIX = "FOOTNOTE_"
-LISTS = frozenset({"hosts", "folders"})
-"""Settings that a variable gives as names with commas between them."""
-
 # These belong to the set-up scripts, not to the program.
+LISTS = ("hosts", "folders")
+"""What a variable holds several of, with commas between."""
 SCRIPT_NAMES = frozenset({"PYTHON", "CHROMIUM", "CMAKE_ARGS"})
 
 
@@ -38,9 +37,18 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port; 0 takes a free one.")
     hosts: list[str] = Field([], description="Names the service may be called by, besides its own.")
-    folders: list[Path] = Field([], description="Folders that may be read again over HTTP.")
     admin_token_file: Path | None = Field(
         None, description="A file with the token that changing documents over HTTP takes."
+    )
+    folders: list[Path] = Field([], description="What an ingest without paths reads.")
+    passwords: Path | None = Field(
+        None, description="A file of passwords to try on locked documents, one a line."
+    )
+    workers: int = Field(
+        default_factory=lambda: min(os.cpu_count() or 2, 8),
+        ge=1,
+        le=64,
+        description="Files an ingest reads at once.",
     )
     request_threads: int = Field(16, ge=2, le=256, description="Requests served at once.")
     model_threads: int = Field(
@@ -69,14 +77,26 @@ def load(environment: Mapping[str, str], file: Path = FILE, **given: Any) -> Set
         for name, value in environment.items()
         if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in SCRIPT_NAMES
     }
-    for name in LISTS & named.keys():
-        parts = [part.strip() for part in named[name].split(",")]
-        named[name] = [part for part in parts if part]  # type: ignore[assignment]
+    for name in LISTS:
+        if isinstance(named.get(name), str):
+            parts = [part.strip() for part in named[name].split(",")]
+            named[name] = [part for part in parts if part]  # type: ignore[assignment]
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
         return Settings(**{**_read(file), **named, **chosen})
     except ValidationError as problem:
         raise SettingsError(_explain(problem)) from problem
+
+
+def read_passwords(file: Path | None) -> list[str]:
+    """Return the passwords in a file, one a line; SettingsError if it cannot be read."""
+    if file is None:
+        return []
+    try:
+        lines = file.expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"The passwords in {file} cannot be read: {problem}") from problem
+    return [line for line in lines if line]
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,17 @@ def stay_offline(settings: Settings) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def open_library(settings: Settings, *, create: bool = False) -> tuple[Library, Embedder]:
+def step_back() -> None:
+    """Let whatever else runs on this machine go first, answers above all."""
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def open_library(
+    settings: Settings, *, create: bool = False
+) -> tuple[Library, SentenceTransformerEmbedder]:
     """Open the library and its embedder; LibraryMissing unless it is there or may be begun."""
     stay_offline(settings)
     embedder = SentenceTransformerEmbedder(settings.embedder)
@@ -63,12 +74,16 @@ def open_library(settings: Settings, *, create: bool = False) -> tuple[Library, 
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Return what a process sees that ingests as this one would: our code, and our settings."""
+    """Return what a process sees that ingests as this one would: our code, and our settings.
+
+    It reads the folders it is told to, none if it is told none.
+    """
     set_here = {"chunk_tokens": settings.chunk_tokens, "embedder": settings.embedder}
     paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
     return {
         **os.environ,
         **{f"{PREFIX}{name.upper()}": str(value) for name, value in set_here.items() if value},
+        f"{PREFIX}FOLDERS": "",
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }
 

@@ -159,13 +159,13 @@ class Store:
         )
         return {str(row[0]): rows.reading_of(row[1:]) for row in found}
 
-    def contents(self) -> set[str]:
-        """Return the SHA-256 of every file that a stored document was read from."""
+    def contents(self) -> dict[str, Document]:
+        """Return, by SHA-256, a stored document that was read from each kept file."""
         found = self._db.execute(
-            "SELECT DISTINCT sha256 FROM document"
+            f"SELECT {rows.DOCUMENT} FROM document"
             " WHERE id IN (SELECT document_id FROM document_text)"
         )
-        return {str(row[0]) for row in found}
+        return {document.sha256: document for document in map(rows.document_of, found)}
 
     def leftovers(self) -> list[str]:
         """Return the documents that no generation ever answered from."""
@@ -260,6 +260,14 @@ class Store:
             "SELECT id FROM passage WHERE id BETWEEN ? AND ? ORDER BY id", (first, last)
         )
         return np.fromiter((row[0] for row in found), np.int64)
+
+    def passages_without_segment(self) -> int:
+        """Return how many passages lie in no segment's range."""
+        row = self._db.execute(
+            "SELECT count(*) FROM passage WHERE NOT EXISTS"
+            " (SELECT 1 FROM segment WHERE passage.id BETWEEN first AND last)"
+        ).fetchone()
+        return int(row[0])
 
     def passage_texts(self, first: int, last: int) -> list[tuple[int, str, str, tuple[str, ...]]]:
         """Return (row id, title, text, heading) of the passages in a range of row ids."""

@@ -45,6 +45,10 @@ class Ledger:
         with transaction(self._db):
             write_files(self._db, files)
 
+    def forget(self, source: str) -> None:
+        """Delete an entry: the file will be looked at as if for the first time."""
+        self._db.execute("DELETE FROM file WHERE source = ?", (source,))
+
     def broken_seals(self) -> list[str]:
         """Return the sources whose entries are not as they were written."""
         found = self._db.execute(f"SELECT {rows.FILE}, seal FROM file")

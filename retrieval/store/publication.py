@@ -7,6 +7,8 @@ from retrieval.store import rows
 from retrieval.store.ledger import write_files
 from retrieval.types import Change, FileState, Revision, SegmentRecord
 
+PLACES = ", ".join("?" * 12)
+
 
 class Staging:
     """Stores documents that nothing answers from yet."""
@@ -17,7 +19,10 @@ class Staging:
     def add(self, revision: Revision, first_passage_id: int) -> None:
         """Store a document with its text and passages, numbered from `first_passage_id`."""
         document = revision.document
-        self._insert("document", (*rows.document_row(document), rows.digest(revision)))
+        self._db.execute(  # it may take the place of one that is damaged
+            f"INSERT OR REPLACE INTO document VALUES ({PLACES})",
+            (*rows.document_row(document), rows.digest(revision)),
+        )
         self._insert("document_text", (document.id, revision.text))
         self._insert("reading", (document.id, *rows.reading_row(revision.reading)))
         keyed = zip(revision.passages, revision.keys, strict=True)
@@ -29,9 +34,9 @@ class Staging:
                 (number, document.title, row[3], passage.text),
             )
 
-    def add_segment(self, record: SegmentRecord) -> None:
-        """Name a segment file that is on disk."""
-        self._insert("segment", (*_segment_row(record), None))
+    def add_segment(self, record: SegmentRecord, since: int | None = None) -> None:
+        """Name a segment file that is on disk, and the first generation it serves, if any."""
+        self._insert("segment", (*_segment_row(record), since))
 
     def replace_segments(self, old: Iterable[SegmentRecord], new: SegmentRecord | None) -> None:
         """Let one segment stand for several, from the first generation that any served."""
@@ -130,8 +135,8 @@ class Publication:
 
     def _move(self, document_id: str, source: str, path: str) -> None:
         self._db.execute(
-            "UPDATE document SET source = ?, path = ?, digest = substr(digest, 1, 32) || ?"
-            " WHERE id = ?",
+            "UPDATE document SET source = ?, path = ?,"
+            " digest = CAST(substr(digest, 1, 32) || ? AS BLOB) WHERE id = ?",
             (source, path, rows.place_digest(source, path), document_id),
         )
 

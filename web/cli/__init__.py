@@ -1,0 +1,26 @@
+"""The command line: data on standard output, talk on standard error."""
+
+import click
+
+from web.cli import asking, documents, ingesting, upkeep
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="footnote", prog_name="footnote")
+def main() -> None:
+    """Answer questions from your own documents, each sentence footnoted to the words it rests on.
+
+    Every option can also be set as FOOTNOTE_<NAME>, or in footnote.toml.
+    """
+
+
+for command in (
+    ingesting.ingest,
+    asking.ask,
+    asking.search,
+    asking.serve,
+    documents.documents,
+    upkeep.rollback,
+    upkeep.doctor,
+):
+    main.add_command(command)

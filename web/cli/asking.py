@@ -1,0 +1,81 @@
+"""`footnote ask`, `search` and `serve`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from answer import Answer, Ask
+from retrieval import Hit
+from web import wiring
+from web.cli.shared import print_json, settings, shared, telling
+from web.schema import AnswerReply, HitReply, SearchReply
+
+
+@click.command()
+@click.argument("question")
+@shared
+def ask(question: str, home: Path | None, as_json: bool) -> None:
+    """Ask a question and print the answer with its footnotes."""
+    services = wiring.build(settings(home=home))
+    try:
+        answer = services.answerer.answer(Ask(telling(question)))
+    finally:
+        services.close()
+    if as_json:
+        print_json(AnswerReply.of(answer).model_dump())
+    else:
+        _print_answer(answer)
+
+
+@click.command()
+@click.argument("query")
+@click.option("--limit", default=8, show_default=True, type=click.IntRange(1, 50))
+@shared
+def search(query: str, limit: int, home: Path | None, as_json: bool) -> None:
+    """Find the passages that bear most on a query."""
+    library, _ = wiring.open_library(settings(home=home))
+    hits = library.search(telling(query), limit=limit)
+    if as_json:
+        print_json(SearchReply(hits=[HitReply.of(hit) for hit in hits]).model_dump())
+    else:
+        _print_hits(hits)
+    library.close()
+
+
+@click.command()
+@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port.  [default: 8000]")
+@shared
+def serve(host: str | None, port: int | None, home: Path | None, as_json: bool) -> None:
+    """Serve the page and the JSON interface until interrupted."""
+    from web.server import run
+
+    run(settings(home=home, host=host, port=port), as_json=as_json)
+
+
+def _print_answer(answer: Answer) -> None:
+    if not answer.sentences:
+        click.echo(f"Not found: {answer.reason}.")
+    else:
+        click.echo(answer.text)
+    citations = answer.citations or answer.nearest
+    if citations and not answer.citations:
+        click.echo("\nNearest, but not an answer:")
+    for citation in citations:
+        page = f", page {citation.page}" if citation.page else ""
+        heading = f", “{citation.heading}”" if citation.heading else ""
+        quote = " ".join(citation.quote.split())
+        click.echo(f"\n[{citation.number}] {citation.path}{page}{heading}\n    “{quote}”")
+    if answer.reason and answer.sentences:
+        click.echo(f"(quoted: {answer.reason})", err=True)
+
+
+def _print_hits(hits: Sequence[Hit]) -> None:
+    for number, hit in enumerate(hits, start=1):
+        place = " › ".join((hit.document.title, *hit.passage.heading))
+        page = f", page {hit.passage.page}" if hit.passage.page else ""
+        text = " ".join(hit.passage.text.split())
+        click.echo(f"{number}. {hit.document.path}{page} · {place}\n   {text}\n")
+    if not hits:
+        click.echo("Nothing found.", err=True)

@@ -1,0 +1,150 @@
+"""`footnote documents`: what is in the library, and taking it out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from retrieval import Document, Library, Standing
+from web import wiring
+from web.cli.shared import document_named, print_json, settings, shared
+from web.reports import reading_json
+from web.schema import DocumentReply
+
+
+@click.group()
+def documents() -> None:
+    """Look at what is in the library, and withdraw documents."""
+
+
+@documents.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also files that no answer comes from.")
+@shared
+def list_documents(everything: bool, home: Path | None, as_json: bool) -> None:
+    """List the documents answers come from."""
+    library, _ = wiring.open_library(settings(home=home))
+    found = library.documents()
+    live = {d.source for d in found}
+    others = [f for f in library.ledger.files() if f.source not in live and f.state != "read"]
+    if as_json:
+        listed = [DocumentReply.of(d, Standing.CURRENT).model_dump() for d in found]
+        rest = [{"path": f.path, "state": f.state, "reason": f.reason} for f in others]
+        print_json({"documents": listed, **({"files": rest} if everything else {})})
+    else:
+        for document in found:
+            click.echo(
+                f"{document.id}  {document.path}  {document.title}{_gaps(library, document)}"
+            )
+        for file in others if everything else ():
+            click.echo(f"{file.state:<16}  {file.path}  {file.reason}")
+    library.close()
+
+
+@documents.command()
+@click.argument("name")
+@shared
+def show(name: str, home: Path | None, as_json: bool) -> None:
+    """Show what was made of a document, page by page. NAME is its id or path."""
+    library, _ = wiring.open_library(settings(home=home))
+    document = library.document(document_named(library, name))
+    standing, reading = library.standing(document.id), library.reading(document.id)
+    if as_json:
+        print_json({**DocumentReply.of(document, standing).model_dump(), **reading_json(reading)})
+    else:
+        _print_document(library, document, standing)
+    library.close()
+
+
+@documents.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--erase", is_flag=True, help="Delete text and original for good, all revisions.")
+@click.option("--yes", is_flag=True, help="Do not ask before erasing.")
+@shared
+def withdraw(
+    names: Sequence[str], erase: bool, yes: bool, home: Path | None, as_json: bool
+) -> None:
+    """Let no answer come from documents, from the next question on. NAMES are ids or paths.
+
+    They stay out, whatever their folder holds, until `footnote documents restore`.
+    """
+    library, _ = wiring.open_library(settings(home=home))
+    ids = [document_named(library, name) for name in names]
+    paths = [library.document(name).path for name in ids]
+    if erase and not yes:
+        click.confirm(f"Delete {', '.join(paths)} for good?", abort=True, err=True)
+    copies = _copies(library, ids)
+    generation = library.withdraw(ids, erase=erase)
+    library.close()
+    if as_json:
+        print_json({"generation": generation, "withdrawn": ids, "copies": copies})
+    else:
+        click.echo(
+            f"{'Erased' if erase else 'Withdrew'} {', '.join(paths)}; generation {generation}"
+        )
+    for path in copies:
+        click.echo(f"note: the same content still answers as {path}", err=True)
+
+
+@documents.command()
+@click.argument("names", nargs=-1, required=True)
+@shared
+def restore(names: Sequence[str], home: Path | None, as_json: bool) -> None:
+    """Answer again from documents that were withdrawn. NAMES are ids or paths."""
+    library, _ = wiring.open_library(settings(home=home))
+    ids = [document_named(library, name) for name in names]
+    erased = [d.path for d in map(library.document, ids) if _is_erased(library, d)]
+    generation = library.restore(ids)
+    library.close()
+    if as_json:
+        print_json({"generation": generation, "restored": ids, "erased": erased})
+    else:
+        click.echo(f"Restored {len(ids) - len(erased)}; generation {generation}")
+    for path in erased:
+        click.echo(f"note: {path} was erased: the next ingest reads its file again", err=True)
+
+
+def _is_erased(library: Library, document: Document) -> bool:
+    return library.standing(document.id) is Standing.ERASED
+
+
+def _gaps(library: Library, document: Document) -> str:
+    unread = library.reading(document.id).unread
+    return f"  (not wholly read: {' '.join(unread)})" if unread else ""
+
+
+def _copies(library: Library, ids: Sequence[str]) -> list[str]:
+    """Return where else the content of these documents stands."""
+    sources = {library.document(name).source for name in ids}
+    found = [copy for name in ids for copy in library.copies(library.document(name).sha256)]
+    return sorted({copy.path for copy in found if copy.source not in sources})
+
+
+def _print_document(library: Library, document: Document, standing: Standing) -> None:
+    reading = library.reading(document.id)
+    lines = {
+        "id": document.id,
+        "title": document.title,
+        "path": document.path,
+        "source": document.source,
+        "state": standing,
+        "sha256": document.sha256,
+        "read by": document.reader,
+        "added": document.added_at,
+        "characters": f"{document.characters}, {_covered(reading.uncovered)}",
+        "tables": reading.tables,
+        "seconds": reading.seconds,
+    }
+    for name, value in lines.items():
+        click.echo(f"{name:>12}  {value}")
+    for note in (*reading.unread, *reading.warnings):
+        click.echo(f"{'note':>12}  {note}")
+    for number, page in enumerate(reading.pages, start=1):
+        label = f" ({page.label})" if page.label else ""
+        tables = f", {page.tables} tables" if page.tables else ""
+        click.echo(
+            f"{'page':>12}  {number}{label}: {page.state}, {page.characters} characters{tables}"
+        )
+
+
+def _covered(uncovered: int) -> str:
+    return "all in passages" if not uncovered else f"{uncovered} of them in no passage"

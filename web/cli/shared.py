@@ -1,0 +1,82 @@
+"""What all commands have in common."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec
+
+import click
+
+from answer import AnswerError
+from ingest import IngestError
+from retrieval import Library, RetrievalError
+from retrieval.errors import DocumentNotFound
+from web import settings as configuration
+from web.settings import Settings, SettingsError
+
+P = ParamSpec("P")
+
+
+def shared(command: Callable[P, None]) -> Callable[P, None]:
+    """Give a command the options all have, and one line for whatever stops it."""
+
+    @click.option("--home", type=click.Path(path_type=Path), help="The library's folder.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (AnswerError, IngestError, RetrievalError, SettingsError) as problem:
+            fail(str(problem))
+
+    return run
+
+
+def settings(**given: Any) -> Settings:
+    """Return the settings; what is None was not given."""
+    return configuration.load(os.environ, **given)
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what stopped the command, and end it."""
+    click.echo(f"footnote: {message}", err=True)
+    sys.exit(1)
+
+
+def print_json(data: Any) -> None:
+    """Print data as it is."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def telling(text: str) -> str:
+    """Return a question or query that says something."""
+    text = text.encode("utf-8", "replace").decode().strip()
+    if not any(c.isalnum() for c in text):
+        raise click.UsageError("Ask with at least one word.")
+    return text
+
+
+def document_named(library: Library, name: str) -> str:
+    """Return the id of a document named by its id, its shown path or its file.
+
+    A path means the newest revision of that file. Raises DocumentNotFound.
+    """
+    if library.stored(name):
+        return name
+    sources = {d.source for d in library.documents() if name in (d.path, d.source)}
+    sources |= {f.source for f in library.ledger.files() if name in (f.path, f.source)}
+    sources |= {str(Path(name).resolve())}
+    found = [revision for source in sorted(sources) for revision in library.revisions(source)]
+    if len({revision.source for revision in found}) > 1:
+        choice = ", ".join(sorted({revision.source for revision in found}))
+        raise DocumentNotFound(f"Several files are called {name}: {choice}. Name one of these.")
+    if not found:
+        raise DocumentNotFound(
+            f"There is no document {name} in the library. `footnote documents list --all` shows"
+            " what there is."
+        )
+    current = library.current(found[-1].source)
+    return current.id if current else found[-1].id
