@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -130,11 +130,16 @@ class Ingestions:
                     order.cancelled.set()
         return self.get(run_id)
 
-    def follow(self, run_id: str) -> Iterator[Run | None]:
-        """Yield a run whenever it has changed, up to its end; None as a sign of life between."""
+    def follow(
+        self, run_id: str, has_left: Callable[[], bool] = lambda: False
+    ) -> Iterator[Run | None]:
+        """Yield a run whenever it has changed, up to its end; None as a sign of life between.
+
+        It ends too when whoever follows `has_left`.
+        """
         last, spoke = self.get(run_id), time.monotonic()
         yield last
-        while last.state in GOING and not self._closing.wait(POLL_S):
+        while last.state in GOING and not self._closing.wait(POLL_S) and not has_left():
             run, now = self.get(run_id), time.monotonic()
             if run != last or now - spoke >= HEARTBEAT_S:
                 yield run if run != last else None

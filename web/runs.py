@@ -12,7 +12,7 @@ from retrieval.types import FileState, Run
 from web.api import body, event, services
 from web.documents import accepted
 from web.guard import writes
-from web.ingestions import GOING, Ingestions
+from web.ingestions import GOING
 from web.problems import InvalidRequest, TooManyFollowers
 from web.schema import FileReply, IngestionReply, IngestionRequest, IngestionsReply
 
@@ -100,15 +100,17 @@ def _stream(run: Run) -> Response:
     if not slots.acquire(blocking=False):
         raise TooManyFollowers("Ask for the ingestion's state now and then instead.")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    events = _events(services().ingestions, services().library, run.id)
+    has_left = request.environ.get("waitress.client_disconnected", lambda: False)
+    runs = services().ingestions.follow(run.id, has_left)
+    events = _events(runs, services().library)
     answer = Response(events, mimetype="text/event-stream", headers=headers)
     answer.call_on_close(slots.release)
     return answer
 
 
-def _events(ingestions: Ingestions, library: Library, run_id: str) -> Iterator[str]:
+def _events(runs: Iterator[Run | None], library: Library) -> Iterator[str]:
     """Yield an event whenever a run has changed, comments as signs of life, and its end."""
-    for run in ingestions.follow(run_id):
+    for run in runs:
         if run is None:
             yield ": still here\n\n"
         elif run.state in GOING:

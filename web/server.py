@@ -46,6 +46,8 @@ def _bind(services: wiring.Services) -> waitress.server.BaseWSGIServer:
             port=settings.port,
             threads=settings.request_threads,
             ident="footnote",
+            # Listens to whoever waits for a reply, so that it is known when they leave.
+            channel_request_lookahead=1,
             # Over what the application takes, which answers with a problem; just a backstop.
             max_request_body_size=LARGEST_UPLOAD + 256 * LARGEST_REQUEST,
         )
