@@ -7,6 +7,8 @@ from itertools import pairwise
 from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
+from ingest.intake import LARGEST_BYTES, MIB
+from ingest.readers import BY_SUFFIX
 from retrieval import Document, Standing
 from web.api import services
 from web.documents import notes_of, shown, unanswered
@@ -47,6 +49,8 @@ def documents() -> ResponseReturnValue:
         files=unanswered(library),
         guard=guard(),
         folders=services().settings.folders,
+        suffixes=",".join(BY_SUFFIX),
+        largest_mib=LARGEST_BYTES // MIB,
         running=next((run for run in services().ingestions.list() if run.state in GOING), None),
     )
 
