@@ -22,7 +22,7 @@ import web.uploads
 from answer import Answerer
 from retrieval import Library, SentenceTransformerEmbedder
 from retrieval.errors import LibraryBusy
-from retrieval.types import RunState
+from retrieval.types import Run, RunState
 from tests.conftest import running_server
 from web import create_app, ingestions
 from web.guard import Guard, read_token
@@ -578,7 +578,7 @@ def test_one_run_goes_on_at_a_time(service: Service, own: Library) -> None:
 
 
 def test_a_run_that_another_process_began_counts_too(service: Service, own: Library) -> None:
-    run = ingestions.Run("elsewhere", "2026-01-01T00:00:00+00:00", RunState.RUNNING)
+    run = Run("elsewhere", "2026-01-01T00:00:00+00:00", RunState.RUNNING)
 
     with held(own):
         own.ledger.start(run)
@@ -855,6 +855,26 @@ def test_a_token_that_others_can_read_is_warned_about(
     file.chmod(0o644)
     assert read_token(file) == TOKEN
     assert "chmod 600" in caplog.text
+
+
+def test_who_may_not_upload_cannot_fill_the_disk(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o600)
+    with running_server(tmp_path / "library", admin_token_file=str(file)) as url:
+        parts = urlsplit(url)
+
+        def said(path: str, token: str) -> bytes:
+            head = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            head += f"Content-Length: {900 * 1024**2}\r\nAuthorization: Bearer {token}\r\n\r\n"
+            with socket.create_connection((parts.hostname or "", parts.port or 0), 3) as line:
+                line.sendall(head.encode())
+                return line.recv(100).split(b"\r\n")[0]
+
+        assert b"413" in said("/v1/documents", f"{TOKEN}x")
+        assert b"413" in said("/v1/answers", TOKEN)
+        with pytest.raises(TimeoutError):  # it waits for the rest
+            said("/v1/documents", TOKEN)
 
 
 # The description

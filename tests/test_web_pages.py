@@ -730,7 +730,7 @@ def test_a_file_is_uploaded_asked_for_and_withdrawn(
     assert "47 crowns" not in search(admin_url, "otter permit")
 
     other = page.locator("#others li", has_text="otters.md")
-    expect(other).to_contain_text("Withdrawn.")
+    expect(other).to_contain_text("It was withdrawn")
     other.get_by_role("button", name="Restore otters.md").click()
     expect(row).to_be_visible()
     assert "47 crowns" in search(admin_url, "otter permit")

@@ -47,8 +47,16 @@ class Guard:
 
     @property
     def closed(self) -> bool:
-        """Whether documents cannot be changed over HTTP at all."""
-        return self._token is None and not (self._loopback and _called_by_loopback_name())
+        """Whether documents cannot be changed by requests like this one at all."""
+        return self._is_closed(request.host)
+
+    def admits(self, *, host: str, authorization: str) -> bool:
+        """Whether a request to this host, with this proof, may change documents."""
+        if self._token is None:
+            return not self._is_closed(host)
+        kind, _, given = authorization.partition(" ")
+        proof = given.strip().encode("utf-8", "replace")
+        return kind.lower() == "bearer" and hmac.compare_digest(proof, self._token)
 
     def check(self) -> None:
         """Raise Forbidden or Unauthorised unless this request may change documents."""
@@ -57,15 +65,14 @@ class Guard:
                 "Others than this machine can reach the service, so changing documents takes a"
                 f" token, and none is set. {HOW}"
             )
-        if self._token is None:
-            return
-        kind, _, given = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode("utf-8", "replace"), self._token
-        ):
+        proof = request.headers.get("Authorization", "")
+        if not self.admits(host=request.host, authorization=proof):
             raise Unauthorised(
                 "Changing documents takes the administrator's token: `Authorization: Bearer TOKEN`."
             )
+
+    def _is_closed(self, host: str) -> bool:
+        return self._token is None and not (self._loopback and _is_loopback_name(host))
 
 
 def writes(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
@@ -126,6 +133,9 @@ def read_token(file: Path) -> str:
     return token
 
 
-def _called_by_loopback_name() -> bool:
-    """Whether the name in the request is this machine's own, and not one a proxy is called by."""
-    return is_loopback(urlsplit(f"//{request.host}").hostname or "")
+def _is_loopback_name(host: str) -> bool:
+    """Whether a request's host is this machine by its own name, and not one a proxy is called."""
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False

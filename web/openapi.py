@@ -25,7 +25,7 @@ MODELS: list[type[BaseModel]] = [
     schema.IngestionsReply,
     schema.Problem,
 ]
-WRITES = [{}, {"token": []}]
+WRITES: list[dict[str, list[str]]] = [{}, {"token": []}]
 """Changing documents takes the token where the operator has set one."""
 
 

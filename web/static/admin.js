@@ -123,12 +123,16 @@ async function poll(id) {
 
 function show({ id, state, progress }) {
   if (state === "waiting") return tell("Waiting to be read…", { done: -1, cancels: id });
-  const { stage, files, files_done, bytes, bytes_done, seconds_left } = progress;
+  const { stage, files, files_done, bytes, bytes_done, seconds_left, passages } = progress;
   if (stage === "publishing") return tell("Putting it into the answers…", { done: -1 });
   if (!files) return tell("Looking for files…", { done: -1, cancels: id });
+  if (files_done === files) {
+    const made = passages ? `: ${count(passages, "passage")} so far` : "";
+    return tell(`Preparing what was read for search${made}…`, { done: -1, cancels: id });
+  }
   const left = seconds_left > 5 ? `, about ${duration(seconds_left)} left` : "";
   const done = bytes ? bytes_done / bytes : files_done / files;
-  tell(`Reading: ${files_done} of ${files} files${left}`, { done, cancels: id });
+  tell(`Reading: ${files_done} of ${count(files, "file")}${left}`, { done, cancels: id });
 }
 
 function end({ state, files, problem }) {
