@@ -6,7 +6,7 @@ from pathlib import Path
 from retrieval.files import Originals, remove, sweep
 from retrieval.segments import merged
 from retrieval.store import Store
-from retrieval.types import FileState, SegmentRecord
+from retrieval.types import SegmentRecord
 
 
 class Upkeep:
@@ -45,7 +45,7 @@ class Upkeep:
     def sweep(self) -> None:
         """Delete files that nothing refers to, such as a kill leaves behind."""
         sweep(self._segments, {record.name for record in self._store.all_segments()})
-        self._originals.sweep(self._store.contents())
+        self._originals.sweep(self._store.kept())
         self._uploads.sweep(self._awaited(), older_than_s=3600)
 
     def erase(self, sources: Sequence[str]) -> None:
@@ -65,5 +65,4 @@ class Upkeep:
 
     def _awaited(self) -> set[str]:
         """Return the SHA-256 of every upload that an ingest is yet to read."""
-        pending = (FileState.WAITING, FileState.FAILED)
-        return {f.sha256 for f in self._store.ledger.files() if f.state in pending}
+        return {f.sha256 for f in self._store.ledger.uploads()}

@@ -264,6 +264,7 @@ def test_a_bad_file_among_several_means_that_none_is_taken(service: Service) -> 
         ([("setup.exe", "not even a program")], ".docx"),
         ([("data.bin", b"\x00\x01")], ".pdf"),
         ([("notes.txt", b"\x7fELF\x02")], "a program"),
+        ([("scan.md", b"\x89PNG\r\n\x1a\n")], "a picture (PNG)"),
         ([("empty.md", b"")], "It is empty"),
         ([("..", "text")], "no name"),
         ([("/", "text")], "no name"),

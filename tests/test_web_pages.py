@@ -747,7 +747,9 @@ def test_a_file_that_is_refused_is_named(page: Page, watch: Watch, admin_url: st
     )
     drop.dispatch_event("drop", {"dataTransfer": data})
 
-    expect(page.locator("#run [role=status]")).to_contain_text("setup.exe: It is a program")
+    expect(page.locator("#run [role=status]")).to_contain_text(
+        "setup.exe: Files called “.exe” are not read"
+    )
 
 
 def test_the_folders_are_read_again_from_the_page(page: Page, admin_url: str) -> None:

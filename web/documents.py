@@ -7,8 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from retrieval import Document, Library, Reading, Standing
 from retrieval.errors import LibraryBusy
-from retrieval.library import UPLOAD
-from retrieval.types import FileRecord, FileState
+from retrieval.types import UPLOAD, FileRecord, FileState
 from web.api import services
 from web.guard import writes
 from web.problems import Gone, InvalidRequest

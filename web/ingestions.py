@@ -19,7 +19,6 @@ from typing import IO
 
 from retrieval import Library, RetrievalError
 from retrieval.errors import LibraryBusy
-from retrieval.library import UPLOAD
 from retrieval.types import FileState, Run, RunState
 
 POLL_S = 0.25
@@ -105,9 +104,8 @@ class Ingestions:
                 if run.state is RunState.WAITING:
                     prune = bool(run.progress.get("prune"))
                     self._queue(_Order(run.id, run.paths, prune))
-            files = self._library.ledger.files()
-            waiting = (f for f in files if f.state is FileState.WAITING)
-            if not self._orders and any(f.source.startswith(UPLOAD) for f in waiting):
+            uploads = self._library.ledger.uploads()
+            if not self._orders and any(f.state is FileState.WAITING for f in uploads):
                 self.read_uploads()
 
     def get(self, run_id: str) -> Run:

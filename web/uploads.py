@@ -13,8 +13,9 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
+from ingest.errors import Unreadable
 from ingest.intake import LARGEST_BYTES, MIB
-from ingest.readers import BY_SUFFIX, KNOWN
+from ingest.readers import BY_SUFFIX, SUFFIX, sniff
 from retrieval.errors import LibraryUnwritable
 from web.problems import InvalidRequest
 
@@ -25,7 +26,9 @@ MOST_FILES = 200
 LARGEST_UPLOAD = 1024 * MIB
 FORM_BYTES = 512 * 1024
 """Most that is in memory of the request's body at once."""
-PROGRAMS = (b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+KNOWN = ", ".join(BY_SUFFIX)
+TELLING = (*sniff.ZIP_STARTS, sniff.OLE_START, b"{\\rtf", b"<")
+"""How files begin that may be of a known kind whatever they are called, besides PDF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +131,15 @@ def _problem(name: str, part: _Part, names: set[str]) -> str | None:
         return "It is empty."
     if part.size > LARGEST_BYTES:
         return f"It is larger than {LARGEST_BYTES // MIB} MiB. Split it."
-    if start.startswith(PROGRAMS):
-        return f"It is a program, which is not read. Known: {KNOWN}."
-    if PurePosixPath(name).suffix.lower() not in BY_SUFFIX and b"%PDF-" not in start:
-        return f"Files called so are not read. Known: {KNOWN}."
+    if start.startswith(TELLING) or b"%PDF-" in start:
+        return None
+    try:
+        sniff.refuse_binary(start)
+    except Unreadable as problem:
+        return f"{problem} Known: {KNOWN}."
+    suffix = PurePosixPath(name).suffix.lower()
+    if SUFFIX.fullmatch(suffix) and suffix not in BY_SUFFIX:
+        return f"Files called “{suffix}” are not read. Known: {KNOWN}."
     return None
 
 

@@ -159,6 +159,13 @@ class Store:
         )
         return {str(row[0]): rows.reading_of(row[1:]) for row in found}
 
+    def kept(self) -> set[str]:
+        """Return the SHA-256 of each file that a stored document was read from."""
+        found = self._db.execute(
+            "SELECT sha256 FROM document WHERE id IN (SELECT document_id FROM document_text)"
+        )
+        return {str(row[0]) for row in found}
+
     def contents(self) -> dict[str, Document]:
         """Return, by SHA-256, a stored document that was read from each kept file."""
         found = self._db.execute(
