@@ -105,6 +105,24 @@ class Library:
         """Return the documents answers come from, by path."""
         return self._store.documents(self._store.generation())
 
+    def history(self) -> list[tuple[Document, Standing]]:
+        """Return every revision answers ever came from, by path and age, and how each stands."""
+        live = {document.id: document.source for document in self.documents()}
+        sources = set(live.values())
+
+        def standing(document: Document, has_text: bool) -> Standing:
+            if document.id in live:
+                return Standing.CURRENT
+            if not has_text:
+                return Standing.ERASED
+            return Standing.SUPERSEDED if document.source in sources else Standing.WITHDRAWN
+
+        return [(d, standing(d, has_text)) for d, has_text in self._store.history()]
+
+    def readings(self) -> dict[str, Reading]:
+        """Return what reading came to, by id, for documents it did not wholly succeed with."""
+        return self._store.readings(self._store.generation())
+
     def generations(self, limit: int = 20) -> list[Generation]:
         """Return the newest generations, newest first."""
         return self._store.generations(limit)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from retrieval.files import Originals, sweep
+from retrieval.files import Originals, remove, sweep
 from retrieval.segments import merged
 from retrieval.store import Store
 from retrieval.types import SegmentRecord
@@ -46,8 +46,7 @@ class Upkeep:
         """Delete files that nothing refers to, such as a kill leaves behind."""
         sweep(self._segments, {record.name for record in self._store.all_segments()})
         self._originals.sweep(self._store.kept())
-        awaited = {f.sha256 for f in self._store.ledger.uploads()}
-        self._uploads.sweep(awaited, older_than_s=3600)
+        self._uploads.sweep(self._awaited(), older_than_s=3600)
 
     def erase(self, sources: Sequence[str]) -> None:
         """Delete every revision of these files from the database, the segments and the disk."""
@@ -60,4 +59,10 @@ class Upkeep:
             if any(record.first <= number <= record.last for number in ids):
                 self.merge([record])
         self.sweep()
+        for sha256 in {document.sha256 for document in doomed} - self._awaited():
+            remove(self._uploads.path(sha256))
         self._store.scrub()
+
+    def _awaited(self) -> set[str]:
+        """Return the SHA-256 of every upload that an ingest is yet to read."""
+        return {f.sha256 for f in self._store.ledger.uploads()}

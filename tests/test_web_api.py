@@ -175,7 +175,7 @@ def test_documents_are_listed_and_described(server_url: str) -> None:
     status, _, described = call(f"{server_url}/v1/documents/{one['id']}")
 
     assert status == 200
-    assert described == one
+    assert described.items() >= one.items()
     assert len(listed["documents"]) >= 15
 
 

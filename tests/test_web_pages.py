@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -19,9 +19,11 @@ from ingest import Job, Sandbox
 from retrieval import Library
 from retrieval.types import Span, Vectors
 from scripts.screenshot import chromium, find_chromium
+from tests.conftest import running_server
 from web import create_app
+from web.ingestions import Ingestions
 from web.settings import Settings
-from web.wiring import Services
+from web.wiring import Services, child_environment
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium")
 
@@ -29,6 +31,7 @@ FULL_TIME = "How many days of annual leave does a full-time officer get?"
 PART_TIME = "How many days of annual leave does a part-time officer get?"
 ABSENT = "Who won the 1998 World Cup?"
 ANSWER_MS = 60_000
+TOKEN = "correct-horse-battery-staple"
 HOSTILE = "<img src=/gone onerror=\"document.title='owned'\"><script>alert(1)</script>&amp; 🦉"
 LONG_LINES = 12_000
 
@@ -75,11 +78,13 @@ class Words:
 class OddServer:
     """A service over documents that are hostile, superseded or very long; it has no model."""
 
-    def __init__(self, home: Path, sandbox: Sandbox) -> None:
+    def __init__(self, home: Path, sandbox: Sandbox, **given: Any) -> None:
         self._library = Library(home, Words())
         self._job = Job(self._library, Words(), [sandbox], chunk_tokens=160)
         answerer = Answerer(self._library, Words(), None, passages=6, threshold=0.5)
-        services = Services(Settings(home=home), Words(), self._library, None, answerer)
+        settings = Settings(home=home, **given)
+        ingestions = Ingestions(self._library, child_environment(settings))
+        services = Services(settings, Words(), self._library, None, answerer, ingestions)
         self._server = make_server("127.0.0.1", 0, create_app(services), threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
@@ -145,6 +150,28 @@ def odd(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterator[
     (files / "rule.txt").write_text("The rule allows three days.\n")
     server = OddServer(tmp_path_factory.mktemp("odd") / "library", sandbox)
     server.ingest(files)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def odd_with_token(tmp_path: Path, sandbox: Sandbox) -> Iterator[OddServer]:
+    (tmp_path / "rule.txt").write_text("The rule allows three days.\n")
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    server = OddServer(tmp_path / "library", sandbox, admin_token_file=token)
+    server.ingest(tmp_path / "rule.txt")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def odd_beyond(tmp_path: Path, sandbox: Sandbox) -> Iterator[OddServer]:
+    """A service that thinks it listens on every address, and has no token."""
+    (tmp_path / "rule.txt").write_text("The rule allows three days.\n")
+    server = OddServer(tmp_path / "library", sandbox, host="0.0.0.0")
+    server.ingest(tmp_path / "rule.txt")
     yield server
     server.close()
 
@@ -648,3 +675,124 @@ def test_an_empty_library_tells_how_to_fill_it(
         expect(turn.get_by_role("status")).to_contain_text("There are no documents yet.")
     finally:
         server.close()
+
+
+# Changing documents
+
+
+@pytest.fixture(scope="module")
+def admin_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("admin") / "library"
+    (home.parent / "rules").mkdir()
+    (home.parent / "rules" / "kite.md").write_text("# Kites\n\nA kite may fly 60 metres high.\n")
+    (home.parent / "rules" / "broken.pdf").write_bytes(b"%PDF-1.7 nonsense")
+    return home
+
+
+@pytest.fixture(scope="module")
+def admin_url(admin_home: Path) -> Iterator[str]:
+    """A real service over a library that its pages may change."""
+    with running_server(admin_home, folders=str(admin_home.parent / "rules")) as url:
+        yield url
+
+
+def search(url: str, query: str) -> str:
+    body = json.dumps({"query": query}).encode()
+    with urlopen(Request(f"{url}/v1/search", body, {"Content-Type": "application/json"})) as reply:
+        return str(reply.read().decode())
+
+
+def test_a_file_is_uploaded_asked_for_and_withdrawn(
+    page: Page, admin_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "otters.md"
+    file.write_text("# Otters\n\nAn otter permit costs 47 crowns.\n")
+    page.goto(f"{admin_url}/documents")
+    status = page.locator("#run [role=status]")
+
+    page.get_by_label("Choose files, or drop them here").set_input_files(file)
+    expect(status).to_have_text("Read.", timeout=ANSWER_MS)
+    row = page.locator("#documents tbody tr", has_text="otters.md")
+    expect(row.get_by_role("link", name="Otters")).to_be_visible()
+    assert "47 crowns" in search(admin_url, "otter permit")
+
+    row.get_by_role("button", name="Withdraw otters.md").click()
+    dialog = page.get_by_role("dialog", name="Withdraw otters.md?")
+    expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert "47 crowns" in search(admin_url, "otter permit"), "nothing was confirmed"
+    row.get_by_role("button", name="Withdraw otters.md").click()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(status).to_have_text("Withdrew otters.md.")
+    expect(row).to_have_count(0)
+    assert "47 crowns" not in search(admin_url, "otter permit")
+
+    other = page.locator("#others li", has_text="otters.md")
+    expect(other).to_contain_text("It was withdrawn")
+    other.get_by_role("button", name="Restore otters.md").click()
+    expect(row).to_be_visible()
+    assert "47 crowns" in search(admin_url, "otter permit")
+
+
+def test_a_file_that_is_refused_is_named(page: Page, watch: Watch, admin_url: str) -> None:
+    watch.forgiven = ["422"]
+    page.goto(f"{admin_url}/documents")
+    drop = page.locator("#drop")
+
+    data = page.evaluate_handle(
+        "() => { const all = new DataTransfer(); all.items.add(new File(['MZ'], 'setup.exe'));"
+        " return all; }"
+    )
+    drop.dispatch_event("drop", {"dataTransfer": data})
+
+    expect(page.locator("#run [role=status]")).to_contain_text(
+        "setup.exe: Files called “.exe” are not read"
+    )
+
+
+def test_the_folders_are_read_again_from_the_page(page: Page, admin_url: str) -> None:
+    page.goto(f"{admin_url}/documents")
+
+    page.get_by_role("button", name="Read the folders again").click()
+
+    status = page.locator("#run [role=status]")
+    expect(status).to_contain_text("1 file could not be read", timeout=ANSWER_MS)
+    expect(page.get_by_role("link", name="Kites")).to_be_visible()
+    failed = page.locator("#others li", has_text="broken.pdf")
+    expect(failed).to_contain_text("Could not be read.")
+
+
+def test_with_a_token_set_the_page_asks_for_it(
+    page: Page, watch: Watch, odd_with_token: OddServer
+) -> None:
+    watch.forgiven = ["401"]
+    page.goto(f"{odd_with_token.url}/documents")
+    field = page.get_by_label("Administrator’s token")
+    withdraw = page.get_by_role("button", name="Withdraw rule.txt")
+    expect(withdraw).to_be_hidden()
+
+    field.fill("wrong-token-wrong-token")
+    page.keyboard.press("Enter")
+    withdraw.click()
+    page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
+    expect(page.locator("#run [role=status]")).to_contain_text("the administrator's token")
+    expect(field).to_be_focused()
+
+    field.fill(TOKEN)
+    page.keyboard.press("Enter")
+    expect(field).to_be_hidden()
+    page.reload()
+    expect(field).to_be_hidden()
+    withdraw.click()
+    page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
+    expect(page.locator("#run [role=status]")).to_have_text("Withdrew rule.txt.")
+
+
+def test_where_nothing_may_be_changed_nothing_offers_it(page: Page, odd_beyond: OddServer) -> None:
+    page.goto(f"{odd_beyond.url}/documents")
+
+    expect(page.get_by_role("link", name="rule")).to_be_visible()
+    assert page.get_by_role("button").count() == 0
+    assert page.locator("input[type=file]").count() == 0

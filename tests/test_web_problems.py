@@ -4,19 +4,21 @@ import pytest
 
 from answer import errors as answering
 from retrieval import errors as retrieving
-from web.problems import PROBLEMS, InvalidRequest, describe
+from web import ingestions, problems
+from web.problems import PROBLEMS, describe
 
 # The base classes are never raised themselves.
 BASES = {answering.AnswerError, retrieving.RetrievalError}
 ERRORS = [
     error
-    for module in (answering, retrieving)
+    for module in (answering, retrieving, ingestions, problems)
     for error in vars(module).values()
     if isinstance(error, type) and issubclass(error, Exception) and error not in BASES
+    if error.__module__ == module.__name__
 ]
 
 
-@pytest.mark.parametrize("error", [*ERRORS, InvalidRequest], ids=lambda e: e.__name__)
+@pytest.mark.parametrize("error", ERRORS, ids=lambda e: e.__name__)
 def test_every_error_has_a_problem(error: type[Exception]) -> None:
     assert error in PROBLEMS
 

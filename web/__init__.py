@@ -28,17 +28,20 @@ log = logging.getLogger("footnote.request")
 
 def create_app(services: "Services") -> Flask:
     """Return the application over services that were built by `web.wiring`."""
-    from web import api, pages, problems
+    from web import api, documents, guard, pages, problems, runs
 
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
     app.config["TRUSTED_HOSTS"] = _trusted(services.settings.host, services.settings.hosts)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions["footnote"] = services
-    app.register_blueprint(api.bp)
-    app.register_blueprint(pages.bp)
+    app.extensions["footnote.guard"] = guard.Guard.of(services.settings)
+    app.extensions["footnote.followers"] = runs.follower_slots(services.settings.request_threads)
+    for part in (api, documents, runs, pages):
+        app.register_blueprint(part.bp)
     problems.register(app)
     app.before_request(_begin)
+    app.before_request(guard.refuse_other_sites)
     app.after_request(_finish)
     return app
 

@@ -8,15 +8,12 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from answer import Answer, Event, Found, Said
-from retrieval import Standing
 from web import openapi
 from web.problems import InvalidRequest, describe
 from web.schema import (
     AnswerReply,
     AskRequest,
     CitationReply,
-    DocumentReply,
-    DocumentsReply,
     HitReply,
     SearchReply,
     SearchRequest,
@@ -36,7 +33,7 @@ def services() -> Services:
 @bp.post("/v1/answers")
 def create_answer() -> ResponseReturnValue:
     """Answer one question from the library, citing the words it rests on."""
-    asked = AskRequest.parse(_body())
+    asked = AskRequest.parse(body())
     if asked.stream:
         events = services().answerer.stream(asked.ask())
         first = next(events)  # what fails before anything is found is still a plain problem
@@ -47,32 +44,11 @@ def create_answer() -> ResponseReturnValue:
 @bp.post("/v1/search")
 def search() -> ResponseReturnValue:
     """Find the passages that bear most on a query."""
-    asked = SearchRequest.parse(_body())
+    asked = SearchRequest.parse(body())
     hits = services().library.search(
         asked.query, limit=asked.limit, filters=asked.filters.filters()
     )
     return jsonify(SearchReply(hits=[HitReply.of(hit) for hit in hits]).model_dump())
-
-
-@bp.get("/v1/documents")
-def documents() -> ResponseReturnValue:
-    """List the documents answers come from."""
-    listed = [DocumentReply.of(d, Standing.CURRENT) for d in services().library.documents()]
-    return jsonify(DocumentsReply(documents=listed).model_dump())
-
-
-@bp.get("/v1/documents/<document_id>")
-def document(document_id: str) -> ResponseReturnValue:
-    """Describe one revision of a document, withdrawn or not."""
-    library = services().library
-    standing = library.standing(document_id)
-    return jsonify(DocumentReply.of(library.document(document_id), standing).model_dump())
-
-
-@bp.get("/v1/documents/<document_id>/text")
-def document_text(document_id: str) -> ResponseReturnValue:
-    """Return the text that citations count characters of."""
-    return Response(services().library.text(document_id), mimetype="text/plain")
 
 
 @bp.get("/openapi.json")
@@ -94,7 +70,8 @@ def readiness() -> ResponseReturnValue:
     return jsonify(ready=not missing, missing=missing), 503 if missing else 200
 
 
-def _body() -> object:
+def body() -> object:
+    """Return the request's JSON."""
     try:
         return request.get_json()
     except RecursionError as problem:
@@ -104,10 +81,10 @@ def _body() -> object:
 def _stream(events: Iterator[Event], close: object) -> Response:
     def lines() -> Iterator[str]:
         try:
-            yield from map(_event, events)
+            yield from map(_event_of, events)
         except Exception as error:
             status, title, detail = describe(error)
-            yield _sse("problem", {"title": title, "status": status, "detail": detail})
+            yield event("problem", {"title": title, "status": status, "detail": detail})
         finally:
             if callable(close):
                 close()
@@ -116,20 +93,21 @@ def _stream(events: Iterator[Event], close: object) -> Response:
     return Response(lines(), mimetype="text/event-stream", headers=headers)
 
 
-def _event(event: Event) -> str:
-    match event:
+def _event_of(happened: Event) -> str:
+    match happened:
         case Found(citations):
-            return _sse("evidence", {"citations": _citations(citations)})
+            return event("evidence", {"citations": _citations(citations)})
         case Said(sentence, citations):
             data = {"sentence": SentenceReply.of(sentence).model_dump()}
-            return _sse("sentence", {**data, "citations": _citations(citations)})
+            return event("sentence", {**data, "citations": _citations(citations)})
         case Answer():
-            return _sse("answer", AnswerReply.of(event).model_dump())
+            return event("answer", AnswerReply.of(happened).model_dump())
 
 
 def _citations(citations: tuple[object, ...]) -> list[dict[str, object]]:
     return [CitationReply.of(c).model_dump() for c in citations]  # type: ignore[arg-type]
 
 
-def _sse(name: str, data: dict[str, object]) -> str:
+def event(name: str, data: dict[str, object]) -> str:
+    """Return a server-sent event."""
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

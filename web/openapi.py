@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from web import schema
+from web.uploads import FIELD
 
 REF = "#/components/schemas/{model}"
 MODELS: list[type[BaseModel]] = [
@@ -15,9 +16,17 @@ MODELS: list[type[BaseModel]] = [
     schema.SearchRequest,
     schema.SearchReply,
     schema.DocumentReply,
+    schema.DocumentDetailReply,
     schema.DocumentsReply,
+    schema.ChangeReply,
+    schema.UploadReply,
+    schema.IngestionRequest,
+    schema.IngestionReply,
+    schema.IngestionsReply,
     schema.Problem,
 ]
+WRITES: list[dict[str, list[str]]] = [{}, {"token": []}]
+"""Changing documents takes the token where the operator has set one."""
 
 
 def describe() -> dict[str, Any]:
@@ -29,7 +38,10 @@ def describe() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Footnote", "version": version("footnote")},
         "paths": _paths(),
-        "components": {"schemas": definitions["$defs"]},
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
@@ -45,14 +57,37 @@ def _paths() -> dict[str, Any]:
     return {
         "/v1/answers": {"post": answers},
         "/v1/search": {"post": _post("Find passages", "SearchRequest", _json("SearchReply"))},
-        "/v1/documents": {"get": _get("List the documents", _json("DocumentsReply"))},
+        "/v1/documents": {
+            "get": {
+                **_get("List the documents", _json("DocumentsReply")),
+                "parameters": [_choice("state", "current", "all")],
+            },
+            "post": _upload(),
+        },
         "/v1/documents/{id}": {
             "parameters": [one],
-            "get": _get("Describe a document", _json("DocumentReply")),
+            "get": _get("Describe a document", _json("DocumentDetailReply")),
+            "delete": {
+                **_write("Withdraw a document, or erase it for good", _json("ChangeReply")),
+                "parameters": [_choice("erase", "false", "true")],
+            },
+        },
+        "/v1/documents/{id}/restore": {
+            "parameters": [one],
+            "post": _write("Answer from a withdrawn document again", _json("ChangeReply")),
         },
         "/v1/documents/{id}/text": {
             "parameters": [one],
             "get": _get("The text that citations count characters of", _text()),
+        },
+        "/v1/ingestions": {
+            "get": _get("List the newest runs", _json("IngestionsReply")),
+            "post": _begin(),
+        },
+        "/v1/ingestions/{id}": {
+            "parameters": [one],
+            "get": _follow(),
+            "delete": _write("Cancel a run", _json("IngestionReply")),
         },
         "/healthz": {"get": _get("Is the process alive?", {"application/json": {}})},
         "/readyz": {
@@ -77,6 +112,49 @@ def _get(summary: str, content: dict[str, Any]) -> dict[str, Any]:
             "default": {"description": "What went wrong", "content": problem},
         },
     }
+
+
+def _write(summary: str, content: dict[str, Any], status: str = "200") -> dict[str, Any]:
+    described = _get(summary, content)
+    responses = described["responses"]
+    done = responses.pop("200")
+    if status == "202":
+        location = {"description": "Where to see how it goes", "schema": {"type": "string"}}
+        done |= {"description": "Accepted", "headers": {"Location": location}}
+    return {**described, "responses": {status: done, **responses}, "security": WRITES}
+
+
+def _upload() -> dict[str, Any]:
+    file = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+    form = {"type": "object", "required": [FIELD], "properties": {FIELD: file}}
+    content = {"multipart/form-data": {"schema": form}}
+    return {
+        **_write("Add files, and have them read", _json("UploadReply"), "202"),
+        "requestBody": {"required": True, "content": content},
+    }
+
+
+def _begin() -> dict[str, Any]:
+    return {
+        **_write("Read the operator's folders again", _json("IngestionReply"), "202"),
+        "requestBody": {"required": False, "content": _json("IngestionRequest")},
+    }
+
+
+def _follow() -> dict[str, Any]:
+    described = _get("Say how a run goes", _json("IngestionReply"))
+    described["responses"]["200"]["content"]["text/event-stream"] = {
+        "schema": {
+            "type": "string",
+            "description": "If accepted, or with `stream`: the events progress …, ended.",
+        }
+    }
+    return {**described, "parameters": [_choice("stream", "false", "true")]}
+
+
+def _choice(name: str, default: str, other: str) -> dict[str, Any]:
+    schema = {"type": "string", "enum": [default, other], "default": default}
+    return {"name": name, "in": "query", "schema": schema}
 
 
 def _json(model: str) -> dict[str, Any]:

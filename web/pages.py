@@ -7,8 +7,13 @@ from itertools import pairwise
 from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
+from ingest.intake import LARGEST_BYTES, MIB
+from ingest.readers import BY_SUFFIX
 from retrieval import Document, Standing
 from web.api import services
+from web.documents import notes_of, shown, unanswered
+from web.guard import guard
+from web.ingestions import GOING
 from web.problems import InvalidRequest
 
 bp = Blueprint("pages", __name__)
@@ -35,19 +40,31 @@ def ask() -> ResponseReturnValue:
 
 @bp.get("/documents")
 def documents() -> ResponseReturnValue:
-    """List the documents answers come from."""
-    return render_template("documents.html", documents=services().library.documents())
+    """List the documents answers come from, the files that they do not, and what changes that."""
+    library = services().library
+    return render_template(
+        "documents.html",
+        documents=library.documents(),
+        notes={name: notes_of(reading) for name, reading in library.readings().items()},
+        files=unanswered(library),
+        guard=guard(),
+        folders=services().settings.folders,
+        suffixes=",".join(BY_SUFFIX),
+        largest_mib=LARGEST_BYTES // MIB,
+        running=next((run for run in services().ingestions.list() if run.state in GOING), None),
+    )
 
 
 @bp.get("/documents/<document_id>")
 def document(document_id: str) -> ResponseReturnValue:
     """Show a document's text; the page's script marks the words after #cite-."""
     library = services().library
-    found = library.document(document_id)
+    found, standing = shown(document_id)
+    newer = library.current(found.source) if standing is Standing.SUPERSEDED else None
     return render_template(
         "document.html",
         document=found,
-        current=library.standing(document_id) is Standing.CURRENT,
+        newer=newer,
         sections=_sections(found, library.text(document_id)),
         page=_page(found),
     )
@@ -56,11 +73,10 @@ def document(document_id: str) -> ResponseReturnValue:
 @bp.get("/documents/<document_id>/original")
 def original(document_id: str) -> ResponseReturnValue:
     """Return the file as it was ingested."""
-    library = services().library
-    found = library.document(document_id)
+    found, _ = shown(document_id)
     inline = found.media_type in SHOWN_INLINE
     answer: Response = send_file(
-        library.original(document_id).resolve(),
+        services().library.original(document_id).resolve(),
         mimetype=found.media_type if inline else "application/octet-stream",
         as_attachment=not inline,
         download_name=re.sub(r"[\x00-\x1f\x7f]", "_", found.path.rsplit("/", 1)[-1]),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from flask import Flask, Response, render_template, request
@@ -18,12 +19,31 @@ from retrieval.errors import (
     LibraryUnreadable,
     LibraryUnwritable,
 )
+from web.ingestions import IngestionGoesOn, IngestionNotFound
+
+RETRY_S = 10
 
 log = logging.getLogger("footnote")
 
 
 class InvalidRequest(Exception):
     """The request's body or parameters are not what the interface takes: which, and what is."""
+
+
+class Gone(Exception):
+    """A document was withdrawn or erased, and is not shown any more."""
+
+
+class Forbidden(Exception):
+    """This request may not change anything: why, and what would let it."""
+
+
+class Unauthorised(Exception):
+    """The request lacks the token that changing documents takes."""
+
+
+class TooManyFollowers(Exception):
+    """Each stream of events holds a thread, and enough of them are held."""
 
 
 PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
@@ -40,6 +60,12 @@ PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     LibraryUnwritable: (HTTPStatus.SERVICE_UNAVAILABLE, "The library cannot be written to"),
     GenerationNotFound: (HTTPStatus.NOT_FOUND, "There is no such generation"),
     LibraryBusy: (HTTPStatus.CONFLICT, "The library is being written to"),
+    IngestionNotFound: (HTTPStatus.NOT_FOUND, "There is no such ingestion"),
+    IngestionGoesOn: (HTTPStatus.CONFLICT, "An ingestion goes on"),
+    Gone: (HTTPStatus.GONE, "The document was withdrawn"),
+    Forbidden: (HTTPStatus.FORBIDDEN, "This may not be changed from here"),
+    Unauthorised: (HTTPStatus.UNAUTHORIZED, "The administrator's token is needed"),
+    TooManyFollowers: (HTTPStatus.SERVICE_UNAVAILABLE, "Too many are following ingestions"),
 }
 
 
@@ -51,14 +77,25 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def problem(status: int, title: str, detail: str) -> Response:
-    """Return a problem as a response: a page for whoever opened a page, else JSON."""
+def problem(
+    status: int, title: str, detail: str, more: Mapping[str, str] | None = None
+) -> Response:
+    """Return a problem as a response: a page for whoever opened a page, else JSON.
+
+    `more` are members that only this kind of problem has.
+    """
     # Under a host name that is refused no page can be made: it could not link to itself.
     strange = isinstance(request.routing_exception, SecurityError)
     page = request.blueprint == "pages" or request.accept_mimetypes.best == "text/html"
     if page and not strange:
         return Response(render_template("problem.html", title=title, detail=detail), status)
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **(more or {}),
+    }
     return Response(
         json.dumps(body, ensure_ascii=False) + "\n", status, mimetype="application/problem+json"
     )
@@ -76,7 +113,13 @@ def describe(error: Exception) -> tuple[HTTPStatus, str, str]:
 
 
 def _known(error: Exception) -> Response:
-    return problem(*describe(error))
+    more = {"ingestion": error.run.id} if isinstance(error, IngestionGoesOn) else {}
+    answer = problem(*describe(error), more)
+    if isinstance(error, Unauthorised):
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="footnote"'
+    if isinstance(error, (IngestionGoesOn, TooManyFollowers)):
+        answer.headers["Retry-After"] = str(RETRY_S)
+    return answer
 
 
 def _unexpected(error: Exception) -> Response:
@@ -86,8 +129,9 @@ def _unexpected(error: Exception) -> Response:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     if isinstance(error, RequestEntityTooLarge):
-        limit = request.max_content_length or 0
-        detail = f"A request may have {limit // 1024} KiB."
+        limit = (request.max_content_length or 0) // 1024
+        size = f"{limit} KiB" if limit < 10 * 1024 else f"{limit // 1024} MiB"
+        detail = f"A request may have {size}."
     elif isinstance(error, SecurityError):
         detail = "The service is not known by this host name. Name it in FOOTNOTE_HOSTS."
     else:

@@ -1,12 +1,14 @@
 """The shapes of requests and replies, version 1. `/openapi.json` is made from them."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from answer import Answer, Ask, Citation, Sentence
 from answer.types import ModelCard
-from retrieval import Document, Filters, Hit, Standing
+from retrieval import Document, Filters, Hit, Reading, Standing
+from retrieval.types import FileRecord, FileState, Run, RunState
 from web.problems import InvalidRequest
 
 
@@ -240,7 +242,7 @@ class SearchReply(BaseModel):
 
 
 class DocumentReply(BaseModel):
-    """A revision of a document; `state` tells whether answers still come from it."""
+    """A revision of a document; answers come from it as long as it is `current`."""
 
     id: str
     title: str
@@ -251,11 +253,11 @@ class DocumentReply(BaseModel):
     characters: int
     pages: int | None
     added_at: str
-    state: str
+    state: Standing
     current: bool
 
     @classmethod
-    def of(cls, document: Document, standing: Standing) -> Self:
+    def of(cls, document: Document, standing: Standing, **more: Any) -> Self:
         """Return a document in its public shape."""
         return cls(
             id=document.id,
@@ -269,13 +271,149 @@ class DocumentReply(BaseModel):
             added_at=document.added_at,
             state=standing,
             current=standing is Standing.CURRENT,
+            **more,
+        )
+
+
+class PageReply(BaseModel):
+    """What became of one page: its state, its printed number, and how much text it has."""
+
+    page: int
+    label: str | None
+    state: str
+    tables: int
+    characters: int
+
+
+class DocumentDetailReply(DocumentReply):
+    """A revision of a document, and what reading its file came to.
+
+    `unread` says what the file holds that is not in the text. `uncovered` counts characters of
+    the text that no search can find; it is 0.
+    """
+
+    unread: list[str]
+    warnings: list[str]
+    tables: int
+    uncovered: int
+    pages_read: list[PageReply]
+
+    @classmethod
+    def whole(cls, document: Document, standing: Standing, reading: Reading) -> Self:
+        """Return a document and its reading in their public shape."""
+        return cls.of(
+            document,
+            standing,
+            unread=list(reading.unread),
+            warnings=list(reading.warnings),
+            tables=reading.tables,
+            uncovered=reading.uncovered,
+            pages_read=[
+                PageReply(
+                    page=number,
+                    label=page.label or None,
+                    state=page.state,
+                    tables=page.tables,
+                    characters=page.characters,
+                )
+                for number, page in enumerate(reading.pages, start=1)
+            ],
+        )
+
+
+class FileReply(BaseModel):
+    """A file of the ledger, and what became of it the last time it was met.
+
+    `unread` says what it holds that is not in the text of its document.
+    """
+
+    path: str
+    state: FileState
+    reason: str | None
+    document_id: str | None
+    met_at: str
+    unread: list[str] = []
+
+    @classmethod
+    def of(cls, record: FileRecord, reading: Reading | None = None) -> Self:
+        """Return a file in its public shape."""
+        return cls(
+            path=record.path,
+            state=record.state,
+            reason=record.reason or None,
+            document_id=record.document_id,
+            met_at=record.met_at,
+            unread=list(reading.unread) if reading else [],
         )
 
 
 class DocumentsReply(BaseModel):
-    """The documents answers come from."""
+    """The documents answers come from.
+
+    With `state=all`, also those they came from before, and `files`: all that no document
+    answers for, which failed, wait, were withdrawn, are gone, or only hold other files.
+    """
 
     documents: list[DocumentReply]
+    files: list[FileReply] | None = None
+
+
+class ChangeReply(BaseModel):
+    """What a change came to: the generation that shows it, and how the document stands."""
+
+    generation: int
+    state: Standing
+
+
+class IngestionRequest(Request):
+    """Which of the operator's folders to read again: by name or path, or all of them."""
+
+    folders: list[str] | None = Field(None, min_length=1, max_length=1000)
+    prune: bool = Field(
+        False, description="Withdraw documents whose files are gone from the folders."
+    )
+
+
+class IngestionReply(BaseModel):
+    """A run of the ingest job. `files` are those that it failed with, or did not wholly read."""
+
+    id: str
+    state: RunState
+    started_at: str
+    ended_at: str | None
+    paths: list[str]
+    progress: dict[str, Any]
+    generation: int | None
+    problem: str | None
+    files: list[FileReply] = []
+
+    @classmethod
+    def of(cls, run: Run, files: Sequence[FileReply] = ()) -> Self:
+        """Return a run in its public shape."""
+        return cls(
+            id=run.id,
+            state=run.state,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            paths=list(run.paths),
+            progress=dict(run.progress),
+            generation=run.generation,
+            problem=run.problem or None,
+            files=list(files),
+        )
+
+
+class IngestionsReply(BaseModel):
+    """The newest runs of the ingest job, newest first."""
+
+    ingestions: list[IngestionReply]
+
+
+class UploadReply(BaseModel):
+    """The files that were received, and the run that reads them."""
+
+    ingestion: IngestionReply
+    files: list[FileReply]
 
 
 class Problem(BaseModel):

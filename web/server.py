@@ -4,15 +4,24 @@ import json
 import logging
 import signal
 import sys
+from copy import copy
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 import waitress
 from pythonjsonlogger.json import JsonFormatter
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import BaseWSGIServer
 
 from web import LARGEST_REQUEST, create_app, wiring
+from web.guard import Guard
 from web.settings import Settings, SettingsError
+from web.uploads import LARGEST_UPLOAD
+
+UPLOAD_PATH = "/v1/documents"
+BACKSTOP = 256 * LARGEST_REQUEST
 
 log = logging.getLogger("footnote")
 
@@ -29,6 +38,7 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     try:
         server = _bind(services)
         wiring.warm_up(services)
+        services.ingestions.resume()
         _announce(services, _port(server), as_json=as_json)
         server.run()
     finally:
@@ -36,16 +46,18 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
 
 
 def _bind(services: wiring.Services) -> waitress.server.BaseWSGIServer:
-    settings = services.settings
+    settings, app = services.settings, create_app(services)
     try:
-        return waitress.create_server(
-            create_app(services),
+        server = waitress.create_server(
+            app,
             host=settings.host,
             port=settings.port,
             threads=settings.request_threads,
             ident="footnote",
-            # Far over what the application takes, which answers with a problem; just a backstop.
-            max_request_body_size=256 * LARGEST_REQUEST,
+            # Listens to whoever waits for a reply, so that it is known when they leave.
+            channel_request_lookahead=1,
+            # Over what the application takes, which answers with a problem; just a backstop.
+            max_request_body_size=LARGEST_UPLOAD + BACKSTOP,
         )
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
@@ -53,6 +65,34 @@ def _bind(services: wiring.Services) -> waitress.server.BaseWSGIServer:
             f"Port {settings.port} of {settings.host} cannot be used: {reason}."
             " Choose another with --port."
         ) from problem
+    channel = _channel(app.extensions["footnote.guard"])
+    for one in (server, *getattr(server, "map", {}).values()):  # a name may have several addresses
+        if isinstance(one, BaseWSGIServer):
+            one.channel_class = channel
+    return server
+
+
+def _channel(guard: Guard) -> type[HTTPChannel]:
+    """Return connections on which only an upload may be large, and only from who may upload.
+
+    waitress writes a request to disk whole, before the application can look at it.
+    """
+
+    class Parser(HTTPRequestParser):  # type: ignore[misc]
+        adj: Any
+
+        def parse_header(self, header_plus: bytes) -> None:
+            super().parse_header(header_plus)
+            host, proof = (self.headers.get(name, "") for name in ("HOST", "AUTHORIZATION"))
+            upload = (self.command, self.path) == ("POST", UPLOAD_PATH)
+            if not (upload and guard.admits(host=host, authorization=proof)):
+                self.adj = copy(self.adj)
+                self.adj.max_request_body_size = BACKSTOP
+
+    class Channel(HTTPChannel):  # type: ignore[misc]
+        parser_class = Parser
+
+    return Channel
 
 
 def _port(server: Any) -> int:

@@ -37,6 +37,9 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port; 0 takes a free one.")
     hosts: list[str] = Field([], description="Names the service may be called by, besides its own.")
+    admin_token_file: Path | None = Field(
+        None, description="A file with the token that changing documents over HTTP takes."
+    )
     folders: list[Path] = Field([], description="What an ingest without paths reads.")
     passwords: Path | None = Field(
         None, description="A file of passwords to try on locked documents, one a line."

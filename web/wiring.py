@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from answer import Answerer, AnswerError
 from answer.model import LanguageModel, find_model
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
-from web.settings import Settings
+from web.ingestions import Ingestions
+from web.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from answer.engine import LlamaProcess
@@ -25,9 +26,11 @@ class Services:
     library: Library
     model: LanguageModel | None
     answerer: Answerer
+    ingestions: Ingestions
 
     def close(self) -> None:
-        """End the model's process and let go of the library."""
+        """End the processes of the model and of an ingest, and let go of the library."""
+        self.ingestions.close()
         if self.model:
             self.model.close()
         self.library.close()
@@ -70,6 +73,21 @@ def open_library(
     return Library(settings.home, embedder, create=create), embedder
 
 
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return what a process sees that ingests as this one would: our code, and our settings.
+
+    It reads the folders it is told to, none if it is told none.
+    """
+    set_here = {"chunk_tokens": settings.chunk_tokens, "embedder": settings.embedder}
+    paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
+    return {
+        **os.environ,
+        **{f"{PREFIX}{name.upper()}": str(value) for name, value in set_here.items() if value},
+        f"{PREFIX}FOLDERS": "",
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+    }
+
+
 def build(settings: Settings, *, create: bool = False) -> Services:
     """Build everything an answer needs, with the model started and ready.
 
@@ -82,7 +100,8 @@ def build(settings: Settings, *, create: bool = False) -> Services:
         answerer = Answerer(
             library, embedder, model, passages=settings.passages, threshold=settings.threshold
         )
-        return Services(settings, embedder, library, model, answerer)
+        ingestions = Ingestions(library, child_environment(settings))
+        return Services(settings, embedder, library, model, answerer, ingestions)
     except BaseException:
         model.close()
         raise

@@ -139,6 +139,26 @@ class Store:
         )
         return {str(row[0]): Source(*row) for row in found}
 
+    def history(self) -> list[tuple[Document, bool]]:
+        """Return every document that was ever answered from, by path and age, and whether its
+        text is still stored."""
+        found = self._db.execute(
+            f"SELECT {rows.DOCUMENT},"
+            " id IN (SELECT document_id FROM document_text) FROM document"
+            " WHERE id IN (SELECT document_id FROM presence) ORDER BY path, source, added_at, id"
+        )
+        return [(rows.document_of(row[:-1]), bool(row[-1])) for row in found]
+
+    def readings(self, generation: int) -> dict[str, Reading]:
+        """Return the readings of live documents that say more than that all went well."""
+        found = self._db.execute(
+            f"SELECT document.id, {rows.READING} FROM {LIVE}"
+            " JOIN reading ON reading.document_id = document.id"
+            " WHERE warnings != '[]' OR unread != '[]' OR uncovered",
+            {"generation": generation},
+        )
+        return {str(row[0]): rows.reading_of(row[1:]) for row in found}
+
     def kept(self) -> set[str]:
         """Return the SHA-256 of each file that a stored document was read from."""
         found = self._db.execute(

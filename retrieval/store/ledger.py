@@ -55,14 +55,19 @@ class Ledger:
         return [str(row[0]) for row in found if rows.seal(row[:-1]) != row[-1]]
 
     def start(self, run: Run) -> None:
-        """Record a run, or that a waiting one begins; the caller holds the right to write.
+        """Record a run, or that a waiting one begins; the caller holds the right to write."""
+        self.cut_off()
+        self.wait(run)
 
-        So any other that is said to be running has died.
-        """
+    def cut_off(self) -> None:
+        """Record that runs which are said to go on have died: the caller holds what they held."""
         self._db.execute(
             "UPDATE run SET state = ?, problem = ? WHERE state = ?",
             (RunState.FAILED, "It was cut off. The next run goes on from there.", RunState.RUNNING),
         )
+
+    def wait(self, run: Run) -> None:
+        """Record a run that is yet to begin."""
         self._db.execute(
             "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (

@@ -5,15 +5,13 @@ const form = document.querySelector("#filter");
 if (form) {
   const field = form.querySelector("input");
   const count = form.querySelector("#count");
-  const rows = [...document.querySelectorAll("tbody tr")].map((row) => ({
-    row,
-    text: row.cells[0].textContent.toLowerCase(),
-  }));
 
   const filter = () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = [...document.querySelectorAll("#documents tbody tr")];
     let shown = 0;
-    for (const { row, text } of rows) {
+    for (const row of rows) {
+      const text = row.cells[0].textContent.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
       shown += row.hidden ? 0 : 1;
     }
@@ -22,6 +20,7 @@ if (form) {
 
   field.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
+  document.addEventListener("listed", filter); // the table is another after a change
   form.hidden = false;
   filter();
 }
