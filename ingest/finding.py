@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ingest.errors import NothingToIngest
 from retrieval import Library
-from retrieval.library import DATABASE, UPLOAD
-from retrieval.types import FileState
+from retrieval.library import DATABASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,10 @@ def find(paths: Sequence[Path], now_ns: int) -> Search:
         if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for forbidden folders
             raise NothingToIngest(f"There is no file or folder {path}, or it may not be looked at.")
         if path.is_dir():
-            found = sorted(_walk(path, closed, now_ns), key=lambda f: f.source)
             folders.append(path.resolve())
+            found = sorted(_walk(str(path.resolve()), closed, now_ns), key=lambda f: f.source)
         else:
-            found = [_found(path, None, now_ns)]
+            found = [_found(str(path.absolute()), str(path.absolute().parent), now_ns)]
         if not found:
             raise NothingToIngest(f"There are no files in {path}.")
         for file in found:
@@ -69,9 +68,7 @@ def find(paths: Sequence[Path], now_ns: int) -> Search:
 
 def uploaded(library: Library) -> list[Found]:
     """Return the uploads that are yet to be read, and those that could not be."""
-    pending = (FileState.WAITING, FileState.FAILED)
-    records = [f for f in library.ledger.files() if f.state in pending]
-    kept = [(f, library.uploads.path(f.sha256)) for f in records if f.source.startswith(UPLOAD)]
+    kept = [(f, library.uploads.path(f.sha256)) for f in library.ledger.uploads()]
     return [
         Found(record.source, record.path, file, file.stat().st_size)
         for record, file in kept
@@ -84,36 +81,40 @@ def exists(source: str) -> bool:
     return os.path.exists(source) or os.path.exists(source.split("!/")[0])  # noqa: PTH110
 
 
-def _walk(folder: Path, closed: list[Path], now_ns: int) -> Iterator[Found]:
-    """Return the files below a folder; hidden ones, and libraries of ours, are left out."""
+def _walk(root: str, closed: list[Path], now_ns: int) -> Iterator[Found]:
+    """Return the files below a folder; hidden ones, and libraries of ours, are left out.
+
+    `root` is where the folder really is, so that what stands below it needs no resolving.
+    """
     problems: list[OSError] = []
-    for top, folders, files in os.walk(folder, onerror=problems.append):
+    for top, folders, files in os.walk(root, onerror=problems.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in [name for name in folders if Path(top, name).is_symlink()]:
-            yield _refused(Path(top, name), folder, "It is a link to a folder. Name that itself.")
-        libraries = [name for name in folders if os.path.exists(Path(top, name, DATABASE))]  # noqa: PTH110
+        for name in [name for name in folders if os.path.islink(f"{top}/{name}")]:  # noqa: PTH114
+            yield _refused(f"{top}/{name}", root, "It is a link to a folder. Name that itself.")
+        libraries = [name for name in folders if os.path.exists(f"{top}/{name}/{DATABASE}")]  # noqa: PTH110
         folders[:] = [name for name in folders if name not in libraries]
-        yield from (_found(Path(top, name), folder, now_ns) for name in files if name[0] != ".")
+        yield from (_found(f"{top}/{name}", root, now_ns) for name in files if name[0] != ".")
     for problem in problems:
-        path = Path(problem.filename)
-        closed.append(path.resolve())
-        yield _refused(path, folder, f"The folder cannot be opened: {problem.strerror}.")
+        closed.append(Path(problem.filename))
+        reason = f"The folder cannot be opened: {problem.strerror}."
+        yield _refused(problem.filename, root, reason)
 
 
-def _refused(path: Path, folder: Path, reason: str) -> Found:
-    return Found(_printable(str(path.absolute())), _shown(path, folder), path, problem=reason)
+def _refused(path: str, root: str, reason: str) -> Found:
+    return Found(_printable(path), _printable(_below(path, root)), Path(path), problem=reason)
 
 
-def _found(path: Path, folder: Path | None, now_ns: int) -> Found:
-    shown = _shown(path, folder)
+def _found(path: str, root: str, now_ns: int) -> Found:
+    """Return a file that is there; its name is text that can be printed, or it is refused."""
+    shown = _below(path, root)
     try:
-        source = path.resolve()
-        stat = source.stat()
-    except (OSError, RuntimeError):
-        return _refused(path, folder or path.parent, "It is a link that leads nowhere.")
-    if shown != _shown(path, folder, errors="surrogateescape") or not str(source).isprintable():
-        return _refused(source, folder or path.parent, "Its name is not plain text. Rename it.")
-    return Found(str(source), shown, source, stat.st_size, _stamp(stat, now_ns))
+        source = os.path.realpath(path, strict=True) if os.path.islink(path) else path  # noqa: PTH114
+        stat = os.stat(source)  # noqa: PTH116 - this is done for every file there is
+    except OSError:
+        return _refused(path, root, "It is a link that leads nowhere.")
+    if not (shown.isprintable() and source.isprintable()):
+        return _refused(path, root, "Its name is not plain text. Rename it.")
+    return Found(source, shown, Path(source), stat.st_size, _stamp(stat, now_ns))
 
 
 def _stamp(stat: os.stat_result, now_ns: int) -> str:
@@ -127,11 +128,10 @@ def _stamp(stat: os.stat_result, now_ns: int) -> str:
     return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
 
 
-def _shown(path: Path, folder: Path | None, errors: str = "replace") -> str:
-    """Return a path as text that can be printed, whatever bytes it is made of."""
-    relative = path.relative_to(folder) if folder else Path(path.name)
-    return os.fsencode(relative.as_posix()).decode("utf-8", errors)
+def _below(path: str, root: str) -> str:
+    return path.removeprefix(root).lstrip("/")
 
 
-def _printable(source: str) -> str:
-    return os.fsencode(source).decode("utf-8", "backslashreplace")
+def _printable(path: str) -> str:
+    """Return a path as text that can be stored, whatever bytes it is made of."""
+    return os.fsencode(path).decode("utf-8", "replace")

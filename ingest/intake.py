@@ -8,23 +8,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from ingest import ocr
 from ingest.chunking import VERSION as CHUNKING
 from ingest.chunking import cut
 from ingest.errors import Unreadable
 from ingest.finding import Found, exists
-from ingest.ledger import FileReport, Outcome, reading_of
+from ingest.ledger import NOTHING_READ, FileReport, Outcome, reading_of
 from ingest.readers import BY_MEDIA_TYPE
 from ingest.sandbox import Reading as Read
 from ingest.sandbox import Sandbox, Taken
 from ingest.types import Extract
 from retrieval import Document, Embedder, Library, Revision
-from retrieval.library import UPLOAD
-from retrieval.types import FileRecord, FileState, Source
-
-Place = TypeVar("Place", FileRecord, Source)
+from retrieval.types import UPLOAD, FileRecord, FileState, Source
 
 MIB = 1024 * 1024
 LARGEST_BYTES = 256 * MIB
@@ -38,6 +35,7 @@ class Entry:
 
     `document_id` is to be answered from. `revision` is to be stored first; None if it is
     already. `moved` is the file's old place, whose document is to be found at the new one.
+    `is_news` tells whether the ledger does not hold the record yet.
     """
 
     report: FileReport
@@ -45,6 +43,7 @@ class Entry:
     document_id: str | None = None
     revision: Revision | None = None
     moved: Source | None = None
+    is_news: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,6 @@ class Intake:
         self._live = library.sources()
         self._ledger = {record.source: record for record in library.ledger.files()}
         self._containers = _by_container(self._ledger.values())
-        self._live_inside = _by_container(self._live.values())
         self._places: dict[str, list[Source]] = {}
         for place in self._live.values():
             self._places.setdefault(place.sha256, []).append(place)
@@ -84,20 +82,30 @@ class Intake:
         """The files answers come from, as the run began."""
         return self._live
 
-    def inside(self, source: str) -> Sequence[Source]:
-        """Return the files in a file that answers come from, as the run began."""
-        return self._live_inside.get(source, ())
+    def inside(self, source: str) -> Sequence[FileRecord]:
+        """Return what the ledger had of the files inside a file, as the run began."""
+        return self._containers.get(source, ())
+
+    def places(self) -> dict[str, str]:
+        """Return where the files are that were there once, and what they are shown as."""
+        known = self._ledger.values()
+        met = {r.source: r.path for r in known if r.state in (FileState.READ, FileState.FAILED)}
+        return met | {place.source: place.path for place in self._live.values()}
+
+    def glance(self, found: Found) -> list[Entry] | None:
+        """Return what became of a file that need not be opened to tell; None for others."""
+        known = self._ledger.get(found.source)
+        if found.problem:
+            return [self._failed(found.source, found.shown, found.problem)]
+        if known and known.state is FileState.WITHDRAWN:
+            return [self._withdrawn(found.shown, known)]
+        if known and found.stamp and known.stamp == found.stamp and self._settled(known):
+            return list(self._unchanged(found.shown, known))
+        return None
 
     def take(self, found: Found, sandbox: Sandbox) -> list[Entry]:
         """Return what became of a file, and of the files inside it."""
         try:
-            if found.problem:
-                raise Unreadable(found.problem)
-            known = self._ledger.get(found.source)
-            if known and known.state is FileState.WITHDRAWN:
-                return [self._withdrawn(found.shown, known)]
-            if known and found.stamp and known.stamp == found.stamp and self._settled(known):
-                return list(self._unchanged(found.shown, known))
             with _opened(found.file) as file:
                 sha256 = _digest(file)
                 seen = _Seen(found.source, found.shown, found.stamp, sha256, found.size, 0)
@@ -305,17 +313,28 @@ class Intake:
                 yield self._withdrawn(path, record)
             elif record.state is not FileState.GONE:
                 live = self._live.get(record.source)
-                yield self._entry(Outcome.UNCHANGED, path, record, live)
+                is_news = record.run == self._run
+                yield self._entry(Outcome.UNCHANGED, path, record, live, is_news=is_news)
 
     def _entry(
-        self, outcome: Outcome, shown: str, record: FileRecord, live: Source | None
+        self,
+        outcome: Outcome,
+        shown: str,
+        record: FileRecord,
+        live: Source | None,
+        *,
+        is_news: bool = True,
     ) -> Entry:
-        report = FileReport(shown, outcome, reader=record.reader)
-        if live:
-            report = replace(report, document_id=live.document_id)
-            if live.partly_read:
-                report = replace(report, reading=self._library.reading(live.document_id))
-        return Entry(report, record)
+        document_id = live.document_id if live else None
+        reading = self._library.reading(live.document_id) if live and live.partly_read else None
+        report = FileReport(
+            shown,
+            outcome,
+            document_id=document_id,
+            reader=record.reader,
+            reading=reading or NOTHING_READ,
+        )
+        return Entry(report, record, is_news=is_news)
 
     def _report(self, outcome: Outcome, shown: str, stored: Document) -> FileReport:
         return FileReport(
@@ -329,7 +348,7 @@ class Intake:
 
     def _withdrawn(self, shown: str, known: FileRecord) -> Entry:
         reason = f"{known.reason} `footnote documents restore` brings it back."
-        return Entry(FileReport(shown, Outcome.WITHDRAWN, reason), known)
+        return Entry(FileReport(shown, Outcome.WITHDRAWN, reason), known, is_news=False)
 
     def _failed(self, source: str, shown: str, reason: str, sha256: str = "") -> Entry:
         if source in self._live:
@@ -368,9 +387,9 @@ def _opened(path: Path) -> BinaryIO:
         raise Unreadable(f"It cannot be opened: {problem.strerror}.") from problem
 
 
-def _by_container(records: Iterable[Place]) -> dict[str, list[Place]]:
-    """Return, for each file that others are in, what is known of those, at any depth."""
-    found: dict[str, list[Place]] = {}
+def _by_container(records: Iterable[FileRecord]) -> dict[str, list[FileRecord]]:
+    """Return, for each file that others are in, their entries, at any depth."""
+    found: dict[str, list[FileRecord]] = {}
     for record in sorted(records, key=lambda record: record.source):
         parts = record.source.split("!/")
         for depth in range(1, len(parts)):

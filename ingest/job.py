@@ -28,6 +28,7 @@ EMBED_AT_ONCE = 256
 STAGE_AT_ONCE = 1024
 """Passages that are put on disk together: what a kill makes the next run embed again."""
 RECORD_EVERY_S = 0.5
+SETTLED = (FileState.WITHDRAWN, FileState.GONE)
 AHEAD = 8
 """Files that are read ahead of embedding, for each sandbox: more would only fill memory."""
 
@@ -115,13 +116,14 @@ class Job:
             for entry in entries:
                 self._note(entry, intake, work, report)
                 progress.failed += entry.report.outcome is Outcome.FAILED
-            work.withdrawn += self._left_containers(found, entries, intake)
+            self._note_taken_out(found, entries, intake, work)
             progress.files_done += 1
             progress.bytes_done += found.size
             progress.file = found.shown
             self._stage(work, progress, follow, least=STAGE_AT_ONCE)
             follow(progress)
         self._note_gone(search, intake, work, report, prune=options.prune)
+        report.files.sort(key=lambda file: file.path)
         report.generation = self._library.generation
         if not options.dry:
             self._stage(work, progress, follow, least=1)
@@ -134,7 +136,7 @@ class Job:
         return report
 
     def _taken(self, files: Sequence[Found], intake: Intake) -> Iterator[tuple[Found, list[Entry]]]:
-        """Take files in, some at a time, and return what became of them in their order."""
+        """Take files in, some at a time; those that need no look come out ahead of the rest."""
         free: SimpleQueue[Sandbox] = SimpleQueue()
         for sandbox in self._sandboxes:
             free.put(sandbox)
@@ -150,6 +152,9 @@ class Job:
             ahead: deque[tuple[Found, Future[list[Entry]]]] = deque()
             try:
                 for found in files:
+                    if (entries := intake.glance(found)) is not None:
+                        yield found, entries
+                        continue
                     ahead.append((found, pool.submit(take, found)))
                     if len(ahead) >= AHEAD * len(self._sandboxes):
                         first, future = ahead.popleft()
@@ -166,7 +171,7 @@ class Job:
         source = entry.record.source
         report.files.append(entry.report)
         work.met.add(source)
-        if entry.record.run:
+        if entry.is_news:
             work.files.append(entry.record)
         if entry.revision:
             work.pending.append(entry.revision)
@@ -178,32 +183,40 @@ class Job:
             work.moved.append((entry.moved.document_id, source, entry.record.path))
             work.files.append(_gone(entry.moved.source, entry.moved.path))
 
-    def _left_containers(self, found: Found, entries: Sequence[Entry], intake: Intake) -> list[str]:
-        """Return the documents of files that are no longer inside a file that was read."""
+    def _note_taken_out(
+        self, found: Found, entries: Sequence[Entry], intake: Intake, work: _Work
+    ) -> None:
+        """Withdraw what is no longer inside a file that was read again."""
         if not entries or entries[0].report.outcome is Outcome.FAILED:
-            return []
+            return
         there = {entry.record.source for entry in entries}
-        inside = intake.inside(found.source)
-        return [place.document_id for place in inside if place.source not in there]
+        for record in intake.inside(found.source):
+            if record.source in there or record.state in SETTLED:
+                continue
+            work.files.append(_gone(record.source, record.path))
+            if live := intake.live.get(record.source):
+                work.withdrawn.append(live.document_id)
 
     def _note_gone(
         self, search: Search, intake: Intake, work: _Work, report: Report, *, prune: bool
     ) -> None:
-        """Report the files that answers come from and that are no longer there."""
+        """Report the files that are no longer there; withdraw what they held, to prune."""
         settled = {document_id for document_id, _, _ in work.moved}.union(work.withdrawn)
-        for source, place in intake.live.items():
-            if source in work.met or place.document_id in settled:
+        for source, path in intake.places().items():
+            if source in work.met or not search.covers(source) or exists(source):
                 continue
-            if not search.covers(source) or exists(source):
+            live = intake.live.get(source)
+            if live is None or prune:
+                work.files.append(_gone(source, path))
+            if live is None or live.document_id in settled:
                 continue
             reason = "It is no longer there."
             if prune:
-                work.withdrawn.append(place.document_id)
-                work.files.append(_gone(source, place.path))
+                work.withdrawn.append(live.document_id)
             else:
                 reason += " Answers still come from it: --prune withdraws it."
             report.files.append(
-                FileReport(place.path, Outcome.GONE, reason, document_id=place.document_id)
+                FileReport(path, Outcome.GONE, reason, document_id=live.document_id)
             )
 
     def _stage(self, work: _Work, progress: Progress, follow: Follow, *, least: int) -> None:
@@ -223,11 +236,11 @@ class Job:
         unknown = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in rows}
         wanted = sorted(unknown, key=lambda key: len(unknown[key][1].text))
         for at in range(0, len(wanted), EMBED_AT_ONCE):
+            follow(progress)
             some = wanted[at : at + EMBED_AT_ONCE]
             vectors = embed_passages(self._embedder, [unknown[key] for key in some])
             rows |= dict(zip(some, vectors, strict=True))
             progress.passages += len(some)
-            follow(progress)
         return np.stack([rows[key] for key in keys]).astype(np.float32)
 
     def _publish(self, work: _Work) -> int:

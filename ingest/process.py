@@ -53,6 +53,7 @@ class Process:
         self._child: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._starter: threading.Thread | None = None
+        self._ahead = b""
         self._protections = Protections()
 
     def close(self) -> None:
@@ -63,6 +64,7 @@ class Process:
         if self._channel:
             self._channel.close()
             self._channel = None
+        self._ahead = b""
 
     def protections(self) -> Protections:
         """Return what is refused to the child, as it found by trying."""
@@ -103,7 +105,7 @@ class Process:
 
     def _waits(self) -> bool:
         """Whether the child is there and silent; the kernel ends it with the thread it is from."""
-        if not (self._channel and self._starter and self._starter.is_alive()):
+        if self._ahead or not (self._channel and self._starter and self._starter.is_alive()):
             return False
         self._channel.settimeout(0)
         try:
@@ -154,21 +156,21 @@ class Process:
             raise Unreadable("What reads files takes no more.") from problem
 
     def _line(self, wait_s: float, most_mib: int) -> bytearray:
-        """Return all that comes up to a line's end, in time and no longer than allowed."""
+        """Return the next line, in time and no longer than allowed."""
         channel, deadline = self._open_channel(), time.monotonic() + wait_s
-        line = bytearray()
-        while not line.endswith(b"\n"):
-            if (left_s := deadline - time.monotonic()) <= 0:
-                raise Unreadable(f"Reading it took longer than {wait_s:.0f} s.")
-            channel.settimeout(left_s)
-            with suppress(TimeoutError):
-                piece = _received(channel)
-                if not piece:
-                    raise Unreadable(self._ending())
-                line += piece
+        line, piece = bytearray(), self._ahead
+        while b"\n" not in piece:
+            line += piece
             if len(line) > most_mib * MIB:
                 raise Unreadable(f"It holds more than {most_mib} MiB of text.")
-        return line
+            more = _received(channel, deadline)
+            if more is None:
+                raise Unreadable(f"Reading it took longer than {wait_s:.0f} s.")
+            if not more:
+                raise Unreadable(self._ending())
+            piece = more
+        end, _, self._ahead = piece.partition(b"\n")
+        return line + end
 
     def _open_channel(self) -> socket.socket:
         if not self._channel:
@@ -198,9 +200,15 @@ class Process:
         return self._child.wait()
 
 
-def _received(channel: socket.socket) -> bytes:
+def _received(channel: socket.socket, deadline: float) -> bytes | None:
+    """Return what comes next, nothing when it has ended, and None when the time is up."""
+    if (left_s := deadline - time.monotonic()) <= 0:
+        return None
+    channel.settimeout(left_s)
     try:
         return channel.recv(MIB)
+    except TimeoutError:
+        return None
     except ConnectionResetError:  # it ended before it took the whole request
         return b""
 

@@ -1,5 +1,6 @@
 """What a reader makes of a file."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -151,8 +152,14 @@ class Draft:
         self._page_starts: list[int] = []
         self._pages: list[Page] = []
         self._length = 0
+        self._hiding = 0
         self.tables = 0
         """How many tables were added; the reader counts."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added yet."""
+        return not self._parts
 
     def start_page(self, page: Page | None = None) -> None:
         """Begin a page where the next block will stand."""
@@ -161,6 +168,7 @@ class Draft:
 
     def add(self, text: str, level: int = 0) -> None:
         """Append a block, if there is anything to it; a level above 0 makes it a heading."""
+        self._hiding += hiding(text)
         if not (text := clean(text).strip()):
             return
         start, stop = self._length, self._length + len(text)
@@ -177,21 +185,31 @@ class Draft:
         unread: Iterable[str] = (),
         members: Iterable[Member] = (),
     ) -> Extract:
-        """Return the text and its blocks; the title falls back on the first heading."""
+        """Return the text and its blocks; the title falls back on the first heading.
+
+        Where there is nothing but headings they are the text.
+        """
         text = SEPARATOR.join(self._parts)
         pages = tuple(min(start, len(text)) for start in self._page_starts)
         first = next((b.title for b in self._blocks if b.level), "")
         return Extract(
             title=" ".join(clean(title).split()) or first,
             text=text,
-            blocks=tuple(self._blocks),
+            blocks=or_all_text(self._blocks),
             page_starts=pages,
             pages=tuple(self._pages),
             tables=self.tables,
-            warnings=tuple(clean(warning) for warning in warnings),
+            warnings=(*map(clean, warnings), *hiding_warning(self._hiding)),
             unread=tuple(clean(what) for what in unread),
             members=members,
         )
+
+
+def or_all_text(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Return blocks as they are or, where all are headings, as running text."""
+    if any(not block.level for block in blocks):
+        return tuple(blocks)
+    return tuple(Block(block.start, block.stop) for block in blocks)
 
 
 def _sound(text: object) -> str:
@@ -201,7 +219,41 @@ def _sound(text: object) -> str:
     return text
 
 
+_FLAG = "\U0001f3f4[\U000e0030-\U000e007a]{2,6}\U000e007f"
+"""The flag of a part of a country, as of Scotland: the one good use of tag characters."""
+_TERMINAL = "\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\\\))"
+_NOT_SHOWN = re.compile(
+    f"{_TERMINAL}|[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff]|({_FLAG})|[\U000e0000-\U000e007f]"
+)
+_HIDING = re.compile(
+    f"{_FLAG}|([\U000e0000-\U000e007f]+|[\u202d\u202e]"
+    "|[\u200b-\u200d\u2060-\u2064\ufeff]{8,}|[\U000e0100-\U000e01ef]{2,})"
+)
+
+
 def clean(text: str) -> str:
-    """Return text that SQLite and JSON keep as it is: no NUL, no lone surrogate."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Return what a reader sees of a text, and SQLite and JSON keep as it is.
+
+    Lines end in a line feed. Control characters, terminal codes and invisible tag characters
+    are left out; a lone surrogate becomes a replacement character. All else stays: soft
+    hyphens, ligatures, the direction of writing. Cleaning twice changes nothing.
+    """
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    for end in ("\r\n", "\r", "\x0b", "\x0c", "\x85"):
+        text = text.replace(end, "\n")
+    return _NOT_SHOWN.sub(lambda found: found[1] or "", text)
+
+
+def hiding(text: str) -> int:
+    """Return how many characters may hide words: tags, overridden directions, invisible runs.
+
+    Ask before `clean`, which leaves tags out.
+    """
+    return sum(len(found[1] or "") for found in _HIDING.finditer(text))
+
+
+def hiding_warning(count: int) -> tuple[str, ...]:
+    """Return what to say about so many hiding characters: nothing if there are none."""
+    if not count:
+        return ()
+    return (f"It holds {count} invisible characters, which may hide instructions.",)

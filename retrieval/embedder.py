@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +25,6 @@ class Embedder(Protocol):
     @property
     def name(self) -> str:
         """Model and revision; stored in the library, which refuses any other."""
-
-    @property
-    def backend(self) -> str:
-        """What runs the model."""
 
     @property
     def dimensions(self) -> int:
@@ -85,7 +82,7 @@ class SentenceTransformerEmbedder:
     @property
     def max_tokens(self) -> int:
         """The most tokens of a text that are read, special tokens not counted."""
-        return int(self._loaded().max_seq_length or 512) - 2
+        return (_stated_length(self._folder) or int(self._loaded().max_seq_length or 512)) - 2
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one row per text, in order: float32, shape (len(texts), dimensions)."""
@@ -150,6 +147,16 @@ def _fetch(hub_id: str) -> Path:
             f"The embedding model {hub_id} is neither a folder nor can it be had from the hub "
             f"({type(problem).__name__}). Give the path of a sentence-transformers folder."
         ) from problem
+
+
+def _stated_length(folder: Path) -> int | None:
+    """Return what a model's folder says it reads, so that asking does not load the model."""
+    try:
+        stated = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
+        length = stated["max_seq_length"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return length if isinstance(length, int) else None
 
 
 def _load(folder: Path, label: str) -> "SentenceTransformer":

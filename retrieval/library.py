@@ -28,6 +28,7 @@ from retrieval.store import Store
 from retrieval.store.connection import RESTORE
 from retrieval.store.ledger import Ledger, standing_of
 from retrieval.types import (
+    UPLOAD,
     Change,
     Document,
     FileRecord,
@@ -47,8 +48,6 @@ from retrieval.types import (
 from retrieval.upkeep import Upkeep
 
 DATABASE = "library.sqlite3"
-UPLOAD = "upload:"
-"""What the source of a document begins with that came over HTTP and not from a folder."""
 
 
 class Library:
@@ -325,7 +324,7 @@ class Library:
             segment = write_segment(self._segments, ids, vectors)
             self._store.rebuild_index()  # what is removed must be in it as it is in the tables
             with self._store.staging() as staging:
-                staging.remove(revision.document.id)
+                staging.remove(revision.document.id, trace=True)
                 staging.add(revision, first)
                 staging.add_segment(segment, since=1)
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Vectors: TypeAlias = NDArray[np.float32]
 """Unit-length rows: float32, shape (texts, dimensions)."""
 
+UPLOAD = "upload:"
+"""What the source of a document begins with that was sent to us and is in no folder."""
+
 Span: TypeAlias = tuple[int, int]
 """A half-open range of characters in a document's extracted text."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from retrieval.files import Originals, sweep
 from retrieval.segments import merged
 from retrieval.store import Store
-from retrieval.types import FileState, SegmentRecord
+from retrieval.types import SegmentRecord
 
 
 class Upkeep:
@@ -45,9 +45,8 @@ class Upkeep:
     def sweep(self) -> None:
         """Delete files that nothing refers to, such as a kill leaves behind."""
         sweep(self._segments, {record.name for record in self._store.all_segments()})
-        self._originals.sweep(self._store.contents())
-        pending = (FileState.WAITING, FileState.FAILED)
-        awaited = {f.sha256 for f in self._store.ledger.files() if f.state in pending}
+        self._originals.sweep(self._store.kept())
+        awaited = {f.sha256 for f in self._store.ledger.uploads()}
         self._uploads.sweep(awaited, older_than_s=3600)
 
     def erase(self, sources: Sequence[str]) -> None:

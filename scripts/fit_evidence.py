@@ -136,7 +136,7 @@ def _ask(rows: Sequence[Row], chosen: dict[str, str]) -> Iterator[tuple[Row, Ask
         embedder = SentenceTransformerEmbedder()
         library = Library(Path(name, "library"), embedder)
         _write(Path(name, "documents"), rows, asked, chosen)
-        job = Job(library, embedder, sandbox, chunk_tokens=settings.chunk_tokens)
+        job = Job(library, embedder, [sandbox], chunk_tokens=settings.chunk_tokens)
         job.run([Path(name, "documents")], lambda *_: None)
         snapshot = library.snapshot()
         for number, row in enumerate(asked):

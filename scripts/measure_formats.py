@@ -80,7 +80,8 @@ def _measure(sandbox: Sandbox, kind: str, source: Path, truth: Path) -> Result:
     expected = Counter(_words(_plain(truth.read_text(encoding="utf-8"))))
     note = ""
     try:
-        text = sandbox.read(source, source.read_bytes()).text
+        with source.open("rb") as file, sandbox.read(source.name, file) as reading:
+            text = reading.extract.text
     except Unreadable as problem:
         text, note = "", str(problem)
     missing = expected - Counter(_words(text))

@@ -47,8 +47,8 @@ class Shelf:
         self.library = Library(home, embedder)
         self.job = Job(self.library, embedder, [sandbox], chunk_tokens=Settings().chunk_tokens)
 
-    def ingest(self, *paths: Path, **options: bool) -> Report:
-        return self.job.run(paths, lambda _: None, Options(**options))
+    def ingest(self, *paths: Path, prune: bool = False, dry: bool = False) -> Report:
+        return self.job.run(paths, lambda _: None, Options(prune=prune, dry=dry))
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ import os
 import resource
 import signal
 import socket
+import stat
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ingest import ocr as _  # noqa: F401 - so that nothing of it is imported later
 from ingest.child import serve
 from ingest.readers import Format
 from ingest.types import Draft, Extract, File, Member, Page, PageState
@@ -28,6 +27,11 @@ def said(text: str) -> Extract:
     return draft.finish("")
 
 
+def open_files() -> list[int]:
+    """Return the descriptors that came with the request: the file's, then the spool's."""
+    return [n for n in range(3, 64) if n != channel() and _is_open(n)]
+
+
 def outcome(attempt: Callable[[], object]) -> Extract:
     """Tell what came of something forbidden."""
     try:
@@ -38,15 +42,15 @@ def outcome(attempt: Callable[[], object]) -> Extract:
 
 def channel() -> int:
     """Return the descriptor of the conversation with the parent."""
-    sockets = [n for n in range(3, 64) if _is_socket(n)]
-    return sockets[0]
+    return next(n for n in range(3, 64) if _is_open(n) and stat.S_ISSOCK(os.fstat(n).st_mode))
 
 
-def _is_socket(descriptor: int) -> bool:
+def _is_open(descriptor: int) -> bool:
     try:
-        return os.fstat(descriptor).st_mode & 0o170000 == 0o140000
+        os.fstat(descriptor)
     except OSError:
         return False
+    return True
 
 
 def loop(_: File) -> Extract:
@@ -116,8 +120,7 @@ def speak_twice(_: File) -> Extract:
 
 
 def print_much(_: File) -> Extract:
-    print("{}\n" * 100_000)
-    sys.__stdout__ and sys.__stdout__.flush()
+    print("{}\n" * 100_000, flush=True)  # noqa: T201
     os.write(1, b"{}\n")
     return said("printed")
 
@@ -126,10 +129,8 @@ def swallow(_: File) -> Extract:
     return said(str(len(bytearray(24 * GIB))))
 
 
-def swallow_in_c(_: File) -> Extract:
-    libc = ctypes.CDLL(None)
-    libc.malloc.restype = ctypes.c_void_p
-    return said(str(libc.malloc(ctypes.c_size_t(24 * GIB))))
+def abort(_: File) -> Extract:
+    os.abort()
 
 
 def fork(_: File) -> Extract:
@@ -193,21 +194,15 @@ def write_beside(_: File) -> Extract:
 
 def change_mode(_: File) -> Extract:
     """Make the file that is read open to all, through its descriptor."""
-    files = [n for n in range(3, 64) if n != channel() and _is_open(n)]
-    return outcome(lambda: [os.fchmod(n, 0o777) for n in files])
+    return outcome(lambda: os.fchmod(open_files()[0], 0o777))
 
 
 def write_to_it(_: File) -> Extract:
-    files = [n for n in range(3, 64) if n != channel() and _is_open(n)]
-    return outcome(lambda: os.write(files[0], b"was here"))
+    return outcome(lambda: os.write(open_files()[0], b"was here"))
 
 
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
+def move_in_it(_: File) -> Extract:
+    return outcome(lambda: os.lseek(open_files()[0], 0, os.SEEK_END))
 
 
 def leave_group(_: File) -> Extract:
@@ -222,7 +217,7 @@ def look_around(_: File) -> Extract:
     return said(" ".join(sorted(os.environ)))
 
 
-def members(file: File) -> Extract:
+def members(_: File) -> Extract:
     """Hold three files, one of them locked."""
     inside = [Member("a/../../x", b"one"), Member("b", b"", "It is locked."), Member("c", b"three")]
     return Extract("", "", (), members=inside)
@@ -245,9 +240,14 @@ def broken_members(_: File) -> Extract:
 
 
 def overfill(_: File) -> Extract:
-    """Write more to the spool than is allowed, past the count."""
-    spool = max(n for n in range(3, 64) if n != channel() and _is_open(n))
-    return outcome(lambda: os.ftruncate(spool, 100 * 2**20))
+    """Write more to the spool than is allowed."""
+    return outcome(lambda: os.ftruncate(open_files()[1], 100 * 2**20))
+
+
+def empty_spool(_: File) -> Extract:
+    """Take back what was taken out, once it was handed over."""
+    threading.Timer(0.2, os.ftruncate, [os.dup(open_files()[1]), 0]).start()
+    return Extract("", "", (), members=[Member("a", b"one")])
 
 
 def images(file: File) -> Extract:
@@ -261,9 +261,9 @@ def images(file: File) -> Extract:
 
 
 def many_parts(_: File) -> Extract:
-    os.write(channel(), b"[[],")
-    while True:
-        os.write(channel(), b"[]," * 20_000)
+    """Answer with little that takes a lot of room once it is parsed."""
+    os.write(channel(), b"[" + b"[]," * 4_000_000 + b"[]]\n")
+    return loop(_)
 
 
 def ignore_processor_limit(_: File) -> Extract:
@@ -292,7 +292,8 @@ class Recogniser:
     def recognise(self, file: File, page: int) -> str:
         if page == 2:
             return self.trouble(file.data.decode().split("\n")[1])
-        return f"page {page} by {subprocess.run(['/bin/echo', 'echo'], capture_output=True).stdout.decode()}"
+        echo = subprocess.run(["/bin/echo", f"page {page}"], capture_output=True)
+        return echo.stdout.decode()
 
     def trouble(self, kind: str) -> str:
         if kind == "crash":

@@ -9,12 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from answer.engine import LlamaProcess
-from answer.model import find_model
-from ingest import Outcome, Sandbox
-from ingest.errors import NothingToIngest, Unreadable
-from ingest.sandbox import Limits
-from ingest.types import Extract
+from ingest import Outcome
+from ingest.errors import NothingToIngest
 from retrieval import SentenceTransformerEmbedder, Standing
 from retrieval.errors import (
     EmbedderMismatch,
@@ -58,7 +54,7 @@ def test_a_changed_file_takes_the_place_of_its_old_revision(shelf: Shelf, tmp_pa
     assert any("£12" in text for text in texts)
     assert not any("£10" in text for text in texts)
     assert "£10" in shelf.library.text(old.id), "an old citation must still open"
-    assert not shelf.library.standing(old.id) is Standing.CURRENT
+    assert shelf.library.standing(old.id) is not Standing.CURRENT
 
 
 def test_going_back_to_an_older_content_answers_from_it_again(shelf: Shelf, tmp_path: Path) -> None:
@@ -175,16 +171,6 @@ def test_readers_hold_one_generation_while_another_is_published(
     assert "£12" in shelf.library.search("dog fee")[0].passage.text
 
 
-def test_a_reader_that_runs_away_is_stopped_and_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "a.md"
-    with Sandbox(Limits(wait_s=0.0)) as impatient, pytest.raises(Unreadable, match="longer than"):
-        impatient.read(path, b"# Too slow\n\nfor this limit")
-    with Sandbox(Limits(memory_mib=150)) as small:
-        with pytest.raises(Unreadable, match="memory"):
-            small.read(path, b"# Big\n\n" + b"word " * 30_000_000)
-        assert small.read(path, b"# Small\n\nfits").title == "Small"
-
-
 def test_the_command_exits_non_zero_when_a_file_was_not_read(tmp_path: Path) -> None:
     docs = write(tmp_path / "docs", good="# Good\n\nThis can be read.")
     (docs / "photo.jpg").write_bytes(b"\xff\xd8\xff")
@@ -196,7 +182,8 @@ def test_the_command_exits_non_zero_when_a_file_was_not_read(tmp_path: Path) -> 
 
     report = json.loads(done.stdout)
     assert done.returncode == 1
-    assert report["counts"] == {"added": 1, "changed": 0, "unchanged": 0, "failed": 1}
+    counts = {name: count for name, count in report["counts"].items() if count}
+    assert counts == {"added": 1, "failed": 1}
     assert "photo.jpg" in {f["path"] for f in report["files"] if f["outcome"] == "failed"}
 
 
@@ -242,39 +229,6 @@ def test_odd_names_and_links_are_named_and_stop_nothing(shelf: Shelf, tmp_path: 
     assert "not an ordinary file" in failed["pipe.txt"]
     assert report.count(Outcome.ADDED) == 1
     json.dumps([f.path for f in report.files]).encode()
-
-
-def test_code_in_the_current_folder_is_never_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("docx", "queue", "lxml", "json"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('planted code ran')")
-    monkeypatch.chdir(tmp_path)
-
-    with Sandbox() as sandbox:
-        assert sandbox.read(tmp_path / "a.md", b"# Safe\n\nand sound").title == "Safe"
-    model = LlamaProcess(find_model(None))
-    model.start()
-    model.close()
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        {"page_starts": [-5, 99]},
-        {"text": "a\ud800"},
-        {"blocks": [[3, 1, 0, ""]]},
-        {"blocks": [[0, 99, 0, ""]]},
-        {"title": None},
-    ],
-    ids=str,
-)
-def test_what_comes_out_of_the_sandbox_is_checked(reply: dict[str, object]) -> None:
-    sound = Extract("", "abcd", ()).to_json()
-    Extract.from_json(sound)
-
-    with pytest.raises(ValueError, match=r"order|clean|page"):
-        Extract.from_json({**sound, **reply})
 
 
 def test_a_home_that_cannot_be_written_to_is_one_clear_error(

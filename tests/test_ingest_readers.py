@@ -165,7 +165,7 @@ def test_lines_that_every_page_of_a_pdf_repeats_are_left_out() -> None:
         ("notes.docx", b"PK\x03\x04broken", "damaged ZIP archive or Office"),
         ("old.doc", b"\xd0\xcf\x11\xe0" + bytes(100), "old Office file"),
         ("things.zip", b"PK\x03\x04" + bytes(100), "ZIP archive"),
-        ("photo.jpg", b"\xff\xd8\xff", "“.jpg” are not read"),
+        ("photo.jpg", b"\xff\xd8\xff", "picture .JPEG."),
         ("binary.txt", b"\x00\x01\xfe\xc0" * 99, "not text"),
     ],
 )

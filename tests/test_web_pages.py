@@ -77,7 +77,7 @@ class OddServer:
 
     def __init__(self, home: Path, sandbox: Sandbox) -> None:
         self._library = Library(home, Words())
-        self._job = Job(self._library, Words(), sandbox, chunk_tokens=160)
+        self._job = Job(self._library, Words(), [sandbox], chunk_tokens=160)
         answerer = Answerer(self._library, Words(), None, passages=6, threshold=0.5)
         services = Services(Settings(home=home), Words(), self._library, None, answerer)
         self._server = make_server("127.0.0.1", 0, create_app(services), threaded=True)

@@ -61,7 +61,9 @@ def step_back() -> None:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def open_library(settings: Settings, *, create: bool = False) -> tuple[Library, Embedder]:
+def open_library(
+    settings: Settings, *, create: bool = False
+) -> tuple[Library, SentenceTransformerEmbedder]:
     """Open the library and its embedder; LibraryMissing unless it is there or may be begun."""
     stay_offline(settings)
     embedder = SentenceTransformerEmbedder(settings.embedder)

@@ -26,10 +26,12 @@ from ingest.confinement import landlock, seccomp
 MIB = 1024 * 1024
 PACKAGE = Path(__file__).parents[1]
 
-SET_PARENT_DEATH_SIGNAL, DROP_BOUND_CAPABILITY, SET_NO_NEW_PRIVILEGES = 1, 24, 38
+SET_PARENT_DEATH_SIGNAL, SET_KEEP_CAPABILITIES = 1, 8
+DROP_BOUND_CAPABILITY, SET_NO_NEW_PRIVILEGES = 24, 38
 CAPABILITY_VERSION = 0x20080522
 PASS_FILE_PERMISSIONS = 1 << 1 | 1 << 2
-"""Root keeps the two capabilities that let it read the program; files are Landlock's business."""
+"""Who was root may still open the program's files, whosever they are; Landlock says which."""
+FIRST_NOBODY = 0x7000_0000
 
 SYSTEM = """
 /usr /lib /lib32 /lib64 /libx32 /bin /nix/store /gnu/store
@@ -122,10 +124,12 @@ def _limit(limits: Limits, *, file_mib: int) -> None:
 
 def _confine_by_kernel(parent: int, *, programs: bool) -> None:
     libc = _libc()
+    _step_down(libc)
     libc.prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("The process that wanted files read is gone.")
-    _drop_capabilities(libc)
+    if programs:
+        _limit_processes()
     libc.prctl(SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     landlocked = landlock.install(libc, read=_program_files(), write=[Path(os.devnull)])
     scoped = landlocked and landlock.version(libc) >= landlock.SIGNALS_SINCE
@@ -139,17 +143,34 @@ def _libc() -> ctypes.CDLL:
     return libc
 
 
-def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Make root ordinary, who could otherwise raise the limits again; others have none."""
+def _step_down(libc: ctypes.CDLL) -> None:
+    """Make root a user of its own, whom limits bind; others have no privileges to give up."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     sets = (ctypes.c_uint32 * 6)()
-    if libc.capget(header, sets):
+    if os.geteuid() or libc.capget(header, sets):
         return
     for number in range(64):
         if not 1 << number & PASS_FILE_PERMISSIONS:
             libc.prctl(DROP_BOUND_CAPABILITY, number, 0, 0, 0)
+    libc.prctl(SET_KEEP_CAPABILITIES, 1, 0, 0, 0)
+    with suppress(OSError):  # in a container there may be no such user
+        nobody = FIRST_NOBODY + os.getpid()
+        os.setgroups([])
+        os.setresgid(nobody, nobody, nobody)
+        os.setresuid(nobody, nobody, nobody)
     kept = sets[1] & PASS_FILE_PERMISSIONS
     libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0))
+
+
+def _limit_processes() -> None:
+    """Let this user start few processes more than there are; those elsewhere cannot be counted."""
+    _, allowed = resource.getrlimit(resource.RLIMIT_NPROC)
+    for most in (2**power for power in range(5, 20)):
+        with suppress(ValueError):  # it is more than allowed already
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, allowed))
+            if not _refused(_start_process):
+                resource.setrlimit(resource.RLIMIT_NPROC, (2 * most, 2 * most))
+                return
 
 
 def _program_files() -> Iterator[Path]:

@@ -5,10 +5,29 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from ingest.errors import Unreadable
-from ingest.readers import csv, docx, html, markdown, odf, pdf, pptx, rtf, text, xlsx
+from ingest.readers import (
+    archive,
+    asciidoc,
+    csv,
+    docx,
+    eml,
+    epub,
+    html,
+    jsonl,
+    markdown,
+    msg,
+    odf,
+    pdf,
+    pptx,
+    rst,
+    rtf,
+    sniff,
+    text,
+    xlsx,
+)
 from ingest.types import Extract, File
 
 
@@ -61,73 +80,110 @@ ODS = Format(f"{OPEN}spreadsheet", (".ods",), odf.read, f"{OPEN}spreadsheet")
 ODP = Format(f"{OPEN}presentation", (".odp",), odf.read, f"{OPEN}presentation")
 RTF = Format("application/rtf", (".rtf",), rtf.read)
 CSV = Format("text/csv", (".csv", ".tsv", ".tab"), csv.read)
-HTML = Format("text/html", (".html", ".htm", ".xhtml"), html.read)
-MARKDOWN = Format("text/markdown", (".md", ".markdown"), markdown.read)
-TEXT = Format("text/plain", (".txt", ".text", ".log"), text.read)
+ZIP = Format("application/zip", (".zip",), archive.read)
+EPUB = Format("application/epub+zip", (".epub",), epub.read, "application/epub+zip")
+MSG = Format("application/vnd.ms-outlook", (".msg",), msg.read)
+EML = Format("message/rfc822", (".eml",), eml.read)
+HTML = Format("text/html", (".html", ".htm", ".xhtml"), html.read, version=2)
+MARKDOWN = Format("text/markdown", (".md", ".markdown"), markdown.read, version=2)
+RST = Format("text/x-rst", (".rst", ".rest"), rst.read)
+ASCIIDOC = Format("text/asciidoc", (".adoc", ".asciidoc"), asciidoc.read)
+JSONL = Format("application/jsonl", (".jsonl", ".ndjson"), jsonl.read)
+TEXT = Format("text/plain", (".txt", ".text", ".log"), text.read, version=2)
 
 OFFICE_FORMATS = (DOCX, PPTX, XLSX, ODT, OTT, ODS, ODP)
-FORMATS = (PDF, *OFFICE_FORMATS, RTF, CSV, HTML, MARKDOWN, TEXT)
+FORMATS = (
+    *(PDF, *OFFICE_FORMATS, RTF, CSV),
+    *(ZIP, EPUB, MSG, EML, HTML, MARKDOWN, RST, ASCIIDOC, JSONL, TEXT),
+)
 BY_MEDIA_TYPE = {form.media_type: form for form in FORMATS}
 BY_SUFFIX = {suffix: form for form in FORMATS for suffix in form.suffixes}
-KNOWN = ", ".join(BY_SUFFIX)
+TOLD_BY_CONTENT = (PDF, RTF, ZIP, EPUB, MSG, *OFFICE_FORMATS)
 PRETENDED = (".doc", ".xls", ".rtf")
 """What programs that export HTML for Office call it."""
-HTML_START = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|table)\b", re.IGNORECASE
-)
+SUFFIX = re.compile(r"\.[a-z][a-z0-9_-]{0,9}")
+"""What follows the last dot of a name, if it can be a suffix: in “Notes 2.4” it is not."""
 
 
 def detect(file: File) -> Format:
     """Return the format of a file from its content, then from its name.
 
-    Raises Unreadable for a file of no known format. It looks into untrusted data, so it is
-    called where the readers are: in the sandbox.
+    What has no suffix and no mark is taken for plain text. Raises Unreadable for a file of no
+    known format. It looks into untrusted data, so it is called where the readers are: in the
+    sandbox.
     """
-    start, suffix = file.data[:1024], Path(file.name).suffix.lower()
-    if b"%PDF-" in start:
-        return PDF
-    if start.startswith(b"PK\x03\x04"):
-        return _archive(file.data)
-    if start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise Unreadable(_old_office(file.data))
-    if start.lstrip().startswith(rtf.START):
-        return RTF
-    if suffix in PRETENDED and HTML_START.match(start):
-        return HTML
+    if not file.data:
+        raise Unreadable("It is empty.")
+    suffix = Path(file.name).suffix.lower()
+    suffix = suffix if SUFFIX.fullmatch(suffix) else ""
     by_name = BY_SUFFIX.get(suffix)
-    if by_name in (PDF, RTF, *OFFICE_FORMATS):
+    if form := _by_content(file.data, suffix, by_name):
+        return form
+    sniff.refuse_binary(file.data)
+    if by_name in TOLD_BY_CONTENT:
         raise Unreadable(f"It is called {suffix} but its content is not. Is it damaged?")
-    if by_name is None:
-        raise Unreadable(f"Files called “{suffix or file.name}” are not read. Known: {KNOWN}.")
-    return by_name
+    if by_name is None and suffix:
+        raise Unreadable(f"Files called “{suffix}” are not read. Save it as PDF, HTML or .txt.")
+    return by_name or TEXT
 
 
-def _old_office(data: bytes) -> str:
-    """Return why a file of the container that Office used before ZIP is not read."""
+def _by_content(data: bytes, suffix: str, by_name: Format | None) -> Format | None:
+    """Return the format a file's content tells, None if only its name can."""
+    if sniff.is_pdf(data, named=by_name is PDF or (by_name is None and suffix != "")):
+        return PDF
+    if data.startswith(sniff.ZIP_STARTS):
+        return _archive(data, by_name)
+    if data.startswith(sniff.OLE_START):
+        return _ole(data)
+    if data[:1024].lstrip().startswith(rtf.START):
+        return RTF
+    if by_name in (None, EML) and eml.is_message(data):
+        return EML
+    if sniff.is_html(data, pretends=suffix in PRETENDED):
+        return HTML
+    return None
+
+
+def _ole(data: bytes) -> Format:
+    """Return the format of a file in the container that Office used before ZIP."""
+    if msg.MARK in sniff.ole_streams(data):
+        return MSG
     if LOCKED in data:
-        return "It is locked with a password. Save it without one."
-    return "It is an old Office file (.doc, .xls or .ppt). Save it as .docx, .xlsx, .pptx or PDF."
+        raise Unreadable("It is locked with a password. Save it without one.")
+    raise Unreadable(
+        "It is an old Office file (.doc, .xls or .ppt). Save it as .docx, .xlsx, .pptx or PDF."
+    )
 
 
-def _marks(archive: ZipFile) -> set[str]:
+def _marks(members: ZipFile) -> set[str]:
     """Return the names in an archive, and what tells Office files: folders, or a stated type."""
-    names = set(archive.namelist())
+    names = set(members.namelist())
     if "[Content_Types].xml" in names:
         names |= {name.partition("/")[0] + "/" for name in names if "/" in name}
+    if epub.CONTAINER in names:
+        names.add(EPUB.media_type)
     if "mimetype" in names:
-        with archive.open("mimetype") as stated:
+        with members.open("mimetype") as stated:
             names.add(stated.read(200).decode("ascii", "replace").strip())
     return names
 
 
-def _archive(data: bytes) -> Format:
+def _archive(data: bytes, by_name: Format | None) -> Format:
     """Return the format of a ZIP archive by the member that tells its kind."""
     try:
-        with ZipFile(io.BytesIO(data)) as archive:
-            names = _marks(archive)
-    except (BadZipFile, ValueError, NotImplementedError) as problem:
+        with ZipFile(io.BytesIO(data)) as members:
+            names = _marks(members)
+    except (*archive.DAMAGE, NotImplementedError, RuntimeError) as problem:
         raise Unreadable(f"It is a damaged ZIP archive or Office file ({problem}).") from problem
     for form in FORMATS:
         if form.mark and form.mark in names:
             return form
-    raise Unreadable("It is a ZIP archive, which is not read. Unpack it first.")
+    if by_name in TOLD_BY_CONTENT and by_name is not ZIP:
+        raise Unreadable(f"It is called {by_name.suffixes[0]} but its content is not.")
+    if "[Content_Types].xml" in names or "mimetype" in names:
+        raise Unreadable("It is an Office file of a kind that is not read. Save it as PDF.")
+    if "META-INF/MANIFEST.MF" in names and by_name is not ZIP:
+        raise Unreadable("It is a program (Java or Android), which is not read.")
+    if any(name.endswith(".iwa") for name in names):
+        raise Unreadable("It is a file of Apple's iWork. Save it as PDF, or as .docx or .xlsx.")
+    return ZIP

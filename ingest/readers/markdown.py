@@ -6,13 +6,19 @@ from itertools import accumulate
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from ingest.readers.text import decode
-from ingest.types import Block, Extract, File
+from ingest.readers.text import decode_warned
+from ingest.types import Block, Extract, File, or_all_text
 
-PARSER = MarkdownIt("commonmark", {"maxNesting": 20}).enable("table")
+DEEPEST = 100
+"""How deep lists and quotations may nest; each list counts twice. Deeper text is not parsed."""
+PARSER = MarkdownIt("commonmark", {"maxNesting": DEEPEST}).enable("table")
 LEAVES = frozenset(
     {"heading_open", "paragraph_open", "tr_open", "fence", "code_block", "html_block"}
 )
+
+FRONT_MATTER = re.compile(r"(---|\+\+\+)[ \t]*\n(?:.*?\n)??\1[ \t]*(?:\n|\Z)", re.DOTALL)
+TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(\S[^\n]*)", re.MULTILINE)
+COMMENTS = re.compile(r"(?:\s*<!--.*?-->)+\s*", re.DOTALL)
 
 # What may stand before the words of a paragraph: quotation marks and list markers.
 MARKS = re.compile(r"\s*(?:(?:>|[-*+](?=\s)|\d{1,9}[.)](?=\s))\s*)*")
@@ -20,23 +26,31 @@ MARKS = re.compile(r"\s*(?:(?:>|[-*+](?=\s)|\d{1,9}[.)](?=\s))\s*)*")
 
 def read(file: File) -> Extract:
     """Read Markdown: a block for each heading, paragraph, table row and piece of code."""
-    text = decode(file.data)
+    text, warnings = decode_warned(file.data)
     body = _after_front_matter(text)
     lines = list(accumulate((len(line) + 1 for line in text[body:].split("\n")), initial=body))
     tokens = PARSER.parse(text[body:])
     blocks: list[Block] = []
-    for token, inside in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, inside in zip(tokens, [*tokens[1:], None], strict=False):
         if token.type in LEAVES and token.map:
             start, stop = lines[token.map[0]], lines[token.map[1]] - 1
             blocks += _block(text, start, min(stop, len(text)), token, inside)
-    title = next((b.title for b in blocks if b.level), "")
-    return Extract(title, text, tuple(blocks))
+    title = _stated_title(text[:body]) or next((b.title for b in blocks if b.level), "")
+    deepest = max((token.level for token in tokens), default=0)
+    unread = ("Lists or quotations nest so deep that their text is left out.",)
+    return Extract(
+        title,
+        text,
+        or_all_text(blocks),
+        warnings=warnings,
+        unread=unread if deepest >= DEEPEST - 1 else (),
+    )
 
 
 def _block(text: str, start: int, stop: int, token: Token, inside: Token | None) -> list[Block]:
     start = MARKS.match(text, start, stop).end()  # type: ignore[union-attr]  # it always matches
     stop = start + len(text[start:stop].rstrip())
-    if start >= stop:
+    if start >= stop or (token.type == "html_block" and COMMENTS.fullmatch(text, start, stop)):
         return []
     if token.type == "heading_open":
         return [Block(start, stop, int(token.tag[1]), _plain(inside))]
@@ -50,7 +64,12 @@ def _plain(inline: Token | None) -> str:
 
 
 def _after_front_matter(text: str) -> int:
-    """Return where the Markdown begins: after a YAML block between two lines of ---."""
-    if text.startswith("---\n") and (end := text.find("\n---\n", 3)) > 0:
-        return end + len("\n---\n")
-    return 0
+    """Return where the Markdown begins: after a block of YAML or TOML between two like lines."""
+    found = FRONT_MATTER.match(text)
+    return found.end() if found else 0
+
+
+def _stated_title(front_matter: str) -> str:
+    """Return the title that front matter states, without its quotation marks."""
+    found = TITLE.search(front_matter)
+    return found[1].strip().strip("\"'") if found else ""

@@ -1,12 +1,11 @@
 """Plain text in any encoding. The extracted text is the file's own."""
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 
-from charset_normalizer import from_bytes
-
-from ingest.errors import Unreadable
-from ingest.types import Block, Extract, File, clean
+from ingest.readers import encoding
+from ingest.types import Block, Extract, File, clean, hiding, hiding_warning
 
 PARAGRAPH = re.compile(r"\S(?:.*?\S)?(?=[ \t]*\n[ \t]*\n|\s*\Z)", re.DOTALL)
 UNDERLINED = re.compile(r"([^\n]{1,120})\n([=\-~^])\2{2,}[ \t]*(?:\n|\Z)")
@@ -16,26 +15,32 @@ LEVELS = {"=": 1, "-": 2, "~": 3, "^": 4}
 
 def read(file: File) -> Extract:
     """Read plain text: paragraphs are set apart by blank lines, headings are underlined."""
-    text = decode(file.data)
+    text, warnings = decode_warned(file.data)
     blocks: list[Block] = []
-    for found in PARAGRAPH.finditer(text):
-        blocks += _blocks(text, found.start(), found.end())
+    for start, stop in paragraphs(text):
+        blocks += _blocks(text, start, stop)
     title = next((b.title for b in blocks if b.level), "")
-    return Extract(title, text, tuple(blocks))
+    return Extract(title, text, tuple(blocks), warnings=warnings)
 
 
 def decode(data: bytes) -> str:
-    """Return the text of a file in whatever encoding; Unreadable if it is not text."""
-    try:
-        return clean(data.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        pass
-    if b"\x00" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Unreadable("It is not text: it holds NUL bytes.")
-    best = from_bytes(data).best()
-    if best is None:
-        raise Unreadable("Its encoding cannot be told. Save it as UTF-8.")
-    return clean(str(best))
+    """Return the clean text of a file in whatever encoding; Unreadable if it is not text."""
+    return clean(encoding.decode(data))
+
+
+def decode_warned(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return the clean text of a file, and what a reader should know about it."""
+    raw = encoding.decode(data)
+    text = clean(raw)
+    lost = text.count("\ufffd")
+    broken = (f"It holds {lost} characters that make no sense; they are shown as \ufffd.",)
+    return text, (broken if lost else ()) + hiding_warning(hiding(raw))
+
+
+def paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    """Return where each paragraph begins and ends, without the white space around it."""
+    for found in PARAGRAPH.finditer(text):
+        yield found.span()
 
 
 def _blocks(text: str, start: int, stop: int) -> list[Block]:

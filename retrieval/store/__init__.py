@@ -139,6 +139,13 @@ class Store:
         )
         return {str(row[0]): Source(*row) for row in found}
 
+    def kept(self) -> set[str]:
+        """Return the SHA-256 of each file that a stored document was read from."""
+        found = self._db.execute(
+            "SELECT sha256 FROM document WHERE id IN (SELECT document_id FROM document_text)"
+        )
+        return {str(row[0]) for row in found}
+
     def contents(self) -> dict[str, Document]:
         """Return, by SHA-256, a stored document that was read from each kept file."""
         found = self._db.execute(

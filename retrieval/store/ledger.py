@@ -8,7 +8,7 @@ from typing import Any
 
 from retrieval.store import rows
 from retrieval.store.schema import transaction
-from retrieval.types import FileRecord, FileState, Run, RunState
+from retrieval.types import UPLOAD, FileRecord, FileState, Run, RunState
 
 RUN = "id, started_at, ended_at, state, paths, progress, generation, problem"
 
@@ -31,14 +31,13 @@ class Ledger:
         found = self._db.execute(f"SELECT {rows.FILE} FROM file ORDER BY path, source")
         return [rows.file_of(row) for row in found]
 
-    def inside(self, source: str) -> list[FileRecord]:
-        """Return the entries of the files inside a file, at any depth, by source."""
+    def uploads(self) -> list[FileRecord]:
+        """Return the entries of uploads that are yet to be read, or could not be."""
         found = self._db.execute(
-            f"SELECT {rows.FILE} FROM file WHERE substr(source, 1, :length) = :start"
-            " AND source >= :start ORDER BY source",
-            {"start": f"{source}!/", "length": len(source) + 2},
+            f"SELECT {rows.FILE} FROM file WHERE source >= ? AND source < ? AND state IN (?, ?)",
+            (UPLOAD, UPLOAD[:-1] + ";", FileState.WAITING, FileState.FAILED),
         )
-        return [rows.file_of(row) for row in found]
+        return [rows.file_of(row) for row in found if "!/" not in str(row[0])]
 
     def write(self, files: Iterable[FileRecord], *, forgotten: Iterable[str] = ()) -> None:
         """Write entries that no publication goes with, others forgotten first."""

@@ -150,7 +150,7 @@ def generation_digest(db: sqlite3.Connection, generation: int) -> bytes:
         (generation,),
     ).fetchone()
     changed = db.execute(
-        "SELECT document_id, added_in = :generation FROM presence"
+        "SELECT document_id, added_in = :generation, withdrawn_in IS :generation FROM presence"
         " WHERE added_in = :generation OR withdrawn_in = :generation ORDER BY 1, 2",
         {"generation": generation},
     )

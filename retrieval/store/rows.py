@@ -119,7 +119,7 @@ def reading_of(row: Sequence[object]) -> Reading:
 
 def file_row(record: FileRecord) -> Row:
     """Return a ledger entry as it is stored, sealed."""
-    fields = astuple(record)
+    fields = tuple(getattr(record, name.strip()) for name in FILE.split(","))
     return (*fields, seal(fields))
 
 

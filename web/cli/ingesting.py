@@ -113,11 +113,12 @@ def _show(report: Report, home: Path, *, as_json: bool) -> None:
     for file in report.files:
         for label, note in reports.notes(file):
             click.echo(f"{label}: {file.path}: {note}", err=True)
-    counts = [f"{report.count(outcome)} {name}" for outcome, name in NAMES.items()]
+    counts = [f"{n} {name}" for outcome, name in NAMES.items() if (n := report.count(outcome))]
     if report.partly_read:
         counts.append(f"{report.partly_read} only partly read")
     would = "would be: " if report.dry else ""
-    click.echo(f"{would}{', '.join(counts)}; generation {report.generation} in {home}")
+    what = ", ".join(counts) or "nothing to read"
+    click.echo(f"{would}{what}; generation {report.generation} in {home}")
 
 
 NAMES = {

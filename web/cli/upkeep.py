@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import click
 
 from ingest import IngestError, Sandbox, ocr
 from ingest.mending import mend
-from retrieval import Embedder, Library
+from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from retrieval.doctor import Damage, Part
 from web import wiring
 from web.cli.shared import print_json, settings, shared
@@ -81,14 +81,20 @@ def _repaired(
     return True
 
 
-def _machine(embedder: Embedder, sandbox: Sandbox) -> dict[str, str]:
+def _machine(embedder: SentenceTransformerEmbedder, sandbox: Sandbox) -> dict[str, str]:
     """Return what this machine can do for the library, in words."""
     return {
         "embedder": f"{embedder.name}, by {embedder.backend}",
         "text on images": "read by Tesseract" if ocr.available() else "not read: no Tesseract",
-        "readers": sandbox.protections().words(),
+        "readers": _confined(sandbox.protections().missing),
         "cores": str(os.cpu_count()),
     }
+
+
+def _confined(missing: Sequence[str]) -> str:
+    if not missing:
+        return "confined: no network, no other files, no programs, bounded memory"
+    return f"confined, but this system does not limit: {', '.join(missing)}"
 
 
 def _print(machine: dict[str, str], found: list[Damage], left: list[Damage]) -> None:
