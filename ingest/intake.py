@@ -1,7 +1,6 @@
 """Taking in one file: is it new, has it moved, and what does it hold."""
 
 import hashlib
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -202,9 +201,7 @@ class Intake:
             raise Unreadable("It is empty.")
         if depth > DEEPEST:
             raise Unreadable(f"It is {depth} files deep in others. Unpack them.")
-        with tempfile.TemporaryFile(dir=self._library.home) as file:
-            member.copy_to(file)
-            file.seek(0)
+        with self._library.put_aside(member.copy_to) as file:
             sha256 = _digest(file)
             seen = _Seen(source, shown, "", sha256, member.size, depth)
             yield from list(self._look(seen, file, sandbox))
