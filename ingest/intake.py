@@ -201,7 +201,7 @@ class Intake:
             raise Unreadable("It is empty.")
         if depth > DEEPEST:
             raise Unreadable(f"It is {depth} files deep in others. Unpack them.")
-        with self._library.scratch(member.copy_to) as file:
+        with self._library.put_aside(member.copy_to) as file:
             sha256 = _digest(file)
             seen = _Seen(source, shown, "", sha256, member.size, depth)
             yield from list(self._look(seen, file, sandbox))

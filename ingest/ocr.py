@@ -52,8 +52,8 @@ def _languages() -> tuple[str, ...]:
 def advice(pages: Sequence[int]) -> str:
     """Return what to tell about pages that are images and were not recognised."""
     which = f"{named(pages)} {'is an image' if len(pages) == 1 else 'are images'}"
-    if available():
-        return f"{which}: ingest again with OCR."
+    if shutil.which("tesseract"):
+        return f"{which} whose text could not be recognised."
     return f"{which}: install Tesseract (apt-get install tesseract-ocr) and ingest again."
 
 

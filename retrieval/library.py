@@ -1,11 +1,10 @@
 """The library: one folder that holds documents, and finds passages in them."""
 
 import fcntl
-import io
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -212,19 +211,17 @@ class Library:
         with _writing_to(self.home):
             return self.originals.keep(file)
 
-    @contextmanager
-    def scratch(self, fill: Callable[[BinaryIO], object]) -> Iterator[BinaryIO]:
-        """Return a file without a name that `fill` has written to, at its start."""
+    def put_aside(self, write: Callable[[BinaryIO], None]) -> BinaryIO:
+        """Return a file without a name, with what `write` writes to it; it is gone when closed."""
         with _writing_to(self.home):
-            file = tempfile.TemporaryFile(buffering=0, dir=self.home)  # noqa: SIM115 - next line
-        with file:
-            with _writing_to(self.home):  # what is not written by now is not left to closing it
-                buffered = io.BufferedWriter(file)
-                fill(buffered)
-                buffered.flush()
-                buffered.detach()
-            file.seek(0)
-            yield file
+            file = tempfile.TemporaryFile(dir=self.home)  # noqa: SIM115 - the caller closes it
+            try:
+                write(file)
+                file.seek(0)
+            except BaseException:
+                _give_up(file)
+                raise
+            return file
 
     def receive(self, name: str, file: BinaryIO) -> FileRecord:
         """Keep an upload for the next ingest, on disk when this returns.
@@ -405,6 +402,12 @@ class Library:
                 f"The library in {self.home} was built with the embedder {stored}, not"
                 f" {self._embedder.name}. Use that one, or ingest into a new folder (--home)."
             )
+
+
+def _give_up(file: BinaryIO) -> None:
+    """Close a file that cannot be written; closing tries to write the rest once more."""
+    with suppress(OSError):
+        file.close()
 
 
 @contextmanager
