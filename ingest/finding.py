@@ -1,6 +1,7 @@
 """Finding the files that are to be read."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 from ingest.errors import NothingToIngest
 from retrieval import Library
 from retrieval.library import DATABASE
+
+HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""What turns a name around or does not show in it, so that it seems to be another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,10 @@ def _found(path: str, root: str, now_ns: int) -> Found:
         stat = os.stat(source)  # noqa: PTH116 - this is done for every file there is
     except OSError:
         return _refused(path, root, "It is a link that leads nowhere.")
-    if not (shown.isprintable() and source.isprintable()):
+    told = HIDDEN.sub("\N{REPLACEMENT CHARACTER}", shown)
+    if not (told.isprintable() and HIDDEN.sub("", source).isprintable()):
         return _refused(path, root, "Its name is not plain text. Rename it.")
-    return Found(source, shown, Path(source), stat.st_size, _stamp(stat, now_ns))
+    return Found(source, told, Path(source), stat.st_size, _stamp(stat, now_ns))
 
 
 def _stamp(stat: os.stat_result, now_ns: int) -> str:

@@ -211,6 +211,16 @@ def test_many_threads_search_while_an_ingest_publishes(shelf: Shelf, tmp_path: P
     assert not wrong
 
 
+def test_a_name_that_is_turned_around_is_shown_as_it_is(shelf: Shelf, tmp_path: Path) -> None:
+    docs = write(tmp_path / "docs")
+    (docs / "\u202etxt.fdp\u202c.txt").write_text("A text, not a PDF.")
+
+    report = shelf.ingest(docs)
+
+    assert [file.path for file in report.files] == ["\ufffdtxt.fdp\ufffd.txt"]
+    assert report.complete
+
+
 def test_odd_names_and_links_are_named_and_stop_nothing(shelf: Shelf, tmp_path: Path) -> None:
     docs = write(tmp_path / "docs", good="# Good\n\nThis can be read.")
     Path(os.fsdecode(bytes(docs) + b"/r\xe9sum\xe9.txt")).write_text("Latin-1 name.")

@@ -721,7 +721,7 @@ def test_a_huge_page_is_rendered_within_bounds() -> None:
 
 
 def test_the_advice_about_images_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ocr.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
 
     assert ocr.advice([3]) == (
         "Page 3 is an image: install Tesseract (apt-get install tesseract-ocr) and ingest again."
