@@ -1,8 +1,9 @@
 """How long a reader waits: ingest of the sample documents, start to first answer, an answer.
 
-    python -m scripts.bench_answers [--rounds N]
+    python -m scripts.bench_answers [--rounds N] [--beside FOLDER]
 
-Runs the real service on a library of its own. Prints one JSON line, times in seconds.
+Runs the real service on a library of its own; with --beside once more while the documents of a
+folder are ingested into it. Prints one JSON line, times in seconds.
 """
 
 import argparse
@@ -38,7 +39,9 @@ def main() -> None:
     """Measure and print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--beside", type=Path, help="documents to ingest meanwhile")
+    given = parser.parse_args()
+    rounds = given.rounds
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "library")
         began = time.perf_counter()
@@ -53,6 +56,7 @@ def main() -> None:
                 began = time.perf_counter()
                 list(pool.map(lambda q: _ask(url, q), QUESTIONS * rounds))
                 eight = (time.perf_counter() - began) / len(alone)
+            beside = _beside(url, home, given.beside, rounds) if given.beside else []
     written = [a for a in alone if a["usage"]["completion_tokens"]]
     figures = {
         "ingest_s": round(ingested, 1),
@@ -64,7 +68,28 @@ def main() -> None:
         "model": written[0]["model"]["name"],
         "cores": os.cpu_count(),
     }
+    if beside:
+        whole = [
+            statistics.median(a["timings_ms"]["total"] / 1e3 for a in b) for b in (alone, beside)
+        ]
+        figures["any_answer_s"] = {"alone": round(whole[0], 3), "beside_ingest": round(whole[1], 3)}
+        figures["speed_beside_ingest"] = round(whole[0] / whole[1], 3)
     print(json.dumps({"bench": "answers", **figures}))
+
+
+def _beside(url: str, home: Path, folder: Path, rounds: int) -> list[Any]:
+    """Ask the same questions while an ingest goes on; only those asked meanwhile count."""
+    command = [*_footnote("ingest", "--quiet", str(folder)), "--home", str(home)]
+    answers = []
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as ingest:
+        time.sleep(8)  # until it embeds
+        for question in QUESTIONS * rounds:
+            answer = _ask(url, question)
+            if ingest.poll() is not None:
+                break
+            answers.append(answer)
+        ingest.terminate()
+    return answers
 
 
 def _footnote(*arguments: str) -> list[str]:
