@@ -343,7 +343,7 @@ class Store:
         found = self._db.execute(
             f"SELECT {SEGMENT} FROM segment WHERE added_in <= ? ORDER BY first", (generation,)
         )
-        return [SegmentRecord(*row) for row in found]
+        return [rows.segment_of(row) for row in found]
 
     def all_segments(self, *, staged_only: bool = False) -> list[SegmentRecord]:
         """Return every segment there is, staged ones too, oldest first."""
@@ -351,7 +351,7 @@ class Store:
             f"SELECT {SEGMENT} FROM segment WHERE added_in IS NULL OR NOT ? ORDER BY first",
             (staged_only,),
         )
-        return [SegmentRecord(*row) for row in found]
+        return [rows.segment_of(row) for row in found]
 
     def next_passage_id(self) -> int:
         """Return the row id the next passage gets, which only a writer may rely on.

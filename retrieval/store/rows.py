@@ -17,6 +17,7 @@ from retrieval.types import (
     Passage,
     Reading,
     Revision,
+    SegmentRecord,
 )
 
 DOCUMENT = (
@@ -128,6 +129,15 @@ def file_of(row: Sequence[object]) -> FileRecord:
     """Return the ledger entry that was stored."""
     source, path, state, *rest = row
     return FileRecord(str(source), str(path), FileState(str(state)), *rest)  # type: ignore[arg-type]  # named in this order
+
+
+@stored
+def segment_of(row: Sequence[object]) -> SegmentRecord:
+    """Return what was stored of a segment."""
+    name, sha256, passages, first, last = row
+    return SegmentRecord(
+        str(name), str(sha256), int(str(passages)), int(str(first)), int(str(last))
+    )
 
 
 def digest(revision: Revision) -> bytes:
