@@ -259,7 +259,8 @@ class Job:
             if progress.seconds - written < RECORD_EVERY_S and progress.stage is Stage.READING:
                 return
             written = progress.seconds
-            if not ledger.progress(run_id, progress.as_json()):
+            goes_on = ledger.progress(run_id, progress.as_json())
+            if not goes_on and progress.stage is not Stage.DONE:  # what is published stays so
                 raise Cancelled("It was cancelled. The next run goes on from there.")
 
         return record
