@@ -137,11 +137,17 @@ def _summary(results: list[Result]) -> dict[str, object]:
     }
 
 
+PREFACE = """# What is found in each format
+
+The share of the words that people or other readers found in a file which are in the text that
+Footnote reads, counted with repeats, punctuation and case aside. `python -m scripts.measure_formats
+DIR --table docs/formats.md` makes this table. What is missing from HTML is mostly cells that the
+expected text repeats for each column they span; old Word files (.doc) are named and not read.
+"""
+
+
 def _table(results: list[Result]) -> str:
-    lines = [
-        "| Format | File | Words | Found |",
-        "|---|---|---:|---:|",
-    ]
+    lines = [PREFACE, "| Format | File | Words | Found |", "|---|---|---:|---:|"]
     for kind, of_kind in _by_format(results).items():
         words = sum(r.words for r in of_kind)
         lines.append(
