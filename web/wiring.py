@@ -2,7 +2,6 @@
 
 import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,10 +57,7 @@ def stay_offline(settings: Settings) -> None:
 
 def step_back() -> None:
     """Let whatever else runs on this machine go first, answers above all."""
-    os.nice(19)
-    if hasattr(os, "SCHED_IDLE"):
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    os.nice(10)
 
 
 def open_library(

@@ -56,6 +56,8 @@ def ingest(
     with _job(chosen, quiet=given["quiet"]) as (job, bar):
         read = paths or chosen.folders
         report = _run(job, read, bar, options)
+        if not read and not report.files and not options.id:
+            fail("There is nothing to ingest: name a file or folder, or set FOOTNOTE_FOLDERS.")
         _show(report, chosen.home, as_json=as_json)
         if report_file:
             reports.write(report, report_file)
