@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from retrieval.types import Span, Vectors
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-BATCH = 32
+BATCH = 8
+"""Texts at once; ONNX Runtime keeps the memory of the largest batch, and more is slower."""
 
 
 class Embedder(Protocol):
@@ -45,17 +47,22 @@ class SentenceTransformerEmbedder:
     """Any sentence-transformers model, from a folder or a hub id.
 
     The model is loaded on first use, so that a command which only lists documents does not
-    wait for it. Calls take turns: torch already spreads one call over the cores.
+    wait for it. Calls take turns: one is already spread over the cores.
+
+    Where ONNX Runtime gives torch's vectors it runs the model, and `graphs` is the folder of the
+    form it needs; without one, or if anything is in the way, torch does.
     """
 
-    def __init__(self, model: str | None = None) -> None:
+    def __init__(self, model: str | None = None, *, graphs: Path | None = None) -> None:
         self._folder = _find(model)
+        self._graphs = graphs
         self._label = model or "all-MiniLM-L6-v2"
         self._lock = threading.Lock()
         self._counting = threading.Lock()
         self._model: SentenceTransformer | None = None
         self._tokenizer: Any = None
         self._name: str | None = None
+        self._backend = ""
 
     @property
     def name(self) -> str:
@@ -66,10 +73,9 @@ class SentenceTransformerEmbedder:
 
     @property
     def backend(self) -> str:
-        """What runs the model."""
-        import torch
-
-        return f"torch {torch.__version__} on {torch.get_num_threads()} threads"
+        """What runs the model, and if that is torch though it need not be, why."""
+        self._loaded()
+        return self._backend
 
     @property
     def dimensions(self) -> int:
@@ -119,7 +125,9 @@ class SentenceTransformerEmbedder:
     def _loaded(self) -> "SentenceTransformer":
         with self._lock:
             if self._model is None:
-                self._model = _load(self._folder, self._label)
+                model = _load(self._folder, self._label)
+                self._backend = _choose(model, self._graphs, self.name.rpartition("@")[2])
+                self._model = model
             return self._model
 
 
@@ -161,15 +169,35 @@ def _stated_length(folder: Path) -> int | None:
 
 def _load(folder: Path, label: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
+    from transformers.utils.logging import disable_progress_bar
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(str(folder), device="cpu", trust_remote_code=False)
     except Exception as problem:
         raise EmbedderUnavailable(
             f"The embedding model {label} could not be loaded: {problem}"
         ) from problem
+
+
+def _choose(model: "SentenceTransformer", graphs: Path | None, fingerprint: str) -> str:
+    """Let the faster of what gives the same vectors run a model; return which, in words."""
+    import torch
+
+    threads = f"on {torch.get_num_threads()} threads"
+    plain = f"torch {torch.__version__} {threads}"
+    if graphs is None:
+        return plain
+    try:
+        import onnxruntime
+
+        from retrieval.onnx import run_with_onnx
+
+        run_with_onnx(model, graphs, fingerprint)
+    except Exception as problem:  # of an exporter, a runtime or a disk: torch needs none of them
+        logging.getLogger(__name__).warning("ONNX Runtime is not used", exc_info=True)
+        return f"{plain}; ONNX Runtime is not used: {type(problem).__name__}: {problem}"
+    return f"ONNX Runtime {onnxruntime.__version__} {threads} (exact)"
 
 
 def _fingerprint(folder: Path) -> str:

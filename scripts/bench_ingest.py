@@ -40,9 +40,11 @@ def main() -> None:
     given = parser.parse_args()
     settings = Settings()
     stay_offline(settings)
-    embedder = SentenceTransformerEmbedder()
-    embedder.embed(["warm up"])
+    with tempfile.TemporaryDirectory() as graphs:
+        embedder = SentenceTransformerEmbedder(graphs=Path(graphs))
+        embedder.embed(["warm up"])
     figures: dict[str, Any] = {"bench": "ingest", "cores": settings.workers}
+    figures["backend"] = embedder.backend
     figures |= _stages(given.folders, embedder, settings)
     if given.pdfs:
         figures |= _against_pypdf(given.pdfs)

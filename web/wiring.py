@@ -50,6 +50,8 @@ def stay_offline(settings: Settings) -> None:
     if all(Path(name).expanduser().exists() for name in named):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # The releases of ONNX Runtime that we allow send nothing; later ones do unless told not to.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # torch's idle threads sleep instead of spinning beside llama.cpp's.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -65,7 +67,8 @@ def open_library(
 ) -> tuple[Library, SentenceTransformerEmbedder]:
     """Open the library and its embedder; LibraryMissing unless it is there or may be begun."""
     stay_offline(settings)
-    embedder = SentenceTransformerEmbedder(settings.embedder)
+    graphs = settings.home / "models" / "onnx"
+    embedder = SentenceTransformerEmbedder(settings.embedder, graphs=graphs)
     return Library(settings.home, embedder, create=create), embedder
 
 
