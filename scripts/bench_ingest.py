@@ -65,7 +65,7 @@ def _stages(
     )
     passages = [passage for cut_up in cuts for passage in cut_up]
     texts = [indexed_text("", p.heading, p.text) for p in passages]
-    sample = texts[:: max(1, len(texts) // 2000)]
+    sample = texts[:: max(1, len(texts) // 600)]
     baseline = SentenceTransformer(str(get_model_path()), device="cpu")
     _encode(sample[:32], baseline)
     ours, plain = [], []
