@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -398,6 +400,23 @@ def test_an_upload_waits_for_the_next_ingest_and_replaces_the_one_before(shelf: 
         "# Fees\n\nThe dog fee is 12."
     ]
     assert shelf.ingest().files == []
+
+
+def test_a_watched_folder_is_kept_in_step(tmp_path: Path) -> None:
+    docs, home = write(tmp_path / "docs", a="Dogs bark."), tmp_path / "library"
+    command = [sys.executable, "-m", "web.cli", "ingest", str(docs), "--watch", "--home", str(home)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        assert "Watching" in watching.stderr.readline()
+        write(docs, b="Cats purr.")
+        library = Library(home, SentenceTransformerEmbedder())
+        deadline = time.monotonic() + 60
+        while len(library.documents()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        watching.terminate()
+
+    assert [d.path for d in library.documents()] == ["a.md", "b.md"]
+    library.close()
 
 
 def test_characters_in_no_passage_are_counted() -> None:

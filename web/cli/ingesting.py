@@ -15,6 +15,8 @@ from web import reports, wiring
 from web.cli.shared import fail, print_json, settings, shared
 from web.settings import Settings, read_passwords
 
+LOOK_EVERY_MS = 60_000
+
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
@@ -77,19 +79,32 @@ def _run(job: Job, paths: Sequence[Path], bar: "_Bar", options: Options) -> Repo
 
 
 def _watch(job: Job, paths: Sequence[Path], bar: "_Bar", options: Options, home: Path) -> None:
-    """Ingest again whenever something below the paths changes."""
+    """Ingest again whenever something below the paths changes.
+
+    Once a minute it looks anyway: not every file system tells of changes.
+    """
     from watchfiles import watch
 
     if not paths:
         raise NothingToIngest("There is nothing to watch: name a folder.")
     click.echo("Watching for changes (Ctrl-C ends it).", err=True)
-    for _ in watch(*paths, raise_interrupt=False, debounce=2000, step=500):
+    shown: tuple[int, bool] | None = None
+    for _ in watch(
+        *paths,
+        raise_interrupt=False,
+        debounce=2000,
+        step=500,
+        yield_on_timeout=True,
+        rust_timeout=LOOK_EVERY_MS,
+    ):
         try:
             report = _run(job, paths, bar, options)
         except (LibraryBusy, NothingToIngest) as problem:
             click.echo(f"footnote: {problem} Waiting for the next change.", err=True)
             continue
-        _show(report, home, as_json=False)
+        if shown is None or (report.generation, report.complete) != shown:
+            _show(report, home, as_json=False)
+        shown = (report.generation, report.complete)
 
 
 @contextmanager
