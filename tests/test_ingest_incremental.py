@@ -412,7 +412,8 @@ def test_a_watched_folder_is_kept_in_step(tmp_path: Path) -> None:
         library = Library(home, SentenceTransformerEmbedder())
         deadline = time.monotonic() + 60
         while len(library.documents()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.2)
+            (docs / "b.md").touch()  # again, lest it was written before the watching began
+            time.sleep(3)
         watching.terminate()
 
     assert [d.path for d in library.documents()] == ["a.md", "b.md"]
