@@ -372,7 +372,9 @@ class Library:
     def consolidate(self) -> None:
         """Make one segment of those that are staged, before readers meet them."""
         with _writing_to(self.home):
-            self.upkeep.merge(self._store.all_segments(staged_only=True))
+            staged = self._store.all_segments(staged_only=True)
+            if len(staged) > 1:
+                self.upkeep.merge(staged)
 
     def _record(self, document: Document) -> FileRecord:
         return self._store.ledger.file(document.source) or FileRecord(
