@@ -18,12 +18,14 @@ from ingest.ledger import NOTHING_READ, FileReport, Outcome, reading_of
 from ingest.readers import BY_MEDIA_TYPE
 from ingest.sandbox import Reading as Read
 from ingest.sandbox import Sandbox, Taken
-from ingest.types import Extract
+from ingest.types import Extract, PageState
 from retrieval import Document, Embedder, Library, Revision
 from retrieval.types import UPLOAD, FileRecord, FileState, Source
 
 MIB = 1024 * 1024
 LARGEST_BYTES = 256 * MIB
+RECOGNISED = ";ocr"
+"""What is remembered of how a file was read when text was recognised on its pages."""
 DEEPEST = 4
 """Containers in containers: a message in an archive that was attached to a message."""
 
@@ -121,7 +123,7 @@ class Intake:
         elif known and known.sha256 == seen.sha256 and self._settled(known):
             again = replace(known, path=seen.shown, stamp=seen.stamp, run=self._run)
             yield from self._unchanged(seen.shown, again)
-        elif live and not known and live.sha256 == seen.sha256 and self._is_up_to_date(live):
+        elif live and not known and live.sha256 == seen.sha256 and self._is_as_stored(live):
             record = self._record(seen, live.reader, live.document_id)
             yield self._entry(Outcome.UNCHANGED, seen.shown, record, live)
         elif place := self._moved_from(seen):
@@ -167,9 +169,11 @@ class Intake:
             return Entry(report, record)
         revision = self._revise(seen, read, reader, seconds)
         document = revision.document
+        live = self._live.get(seen.source)
+        same = live is not None and live.document_id == document.id
         report = FileReport(
             seen.shown,
-            self._outcome(seen.source),
+            Outcome.UNCHANGED if same else self._outcome(seen.source),
             document_id=document.id,
             reader=reader,
             reading=revision.reading,
@@ -177,7 +181,10 @@ class Intake:
             passages=len(revision.passages),
         )
         record = self._record(seen, reader, document.id)
-        return Entry(report, record, document.id, revision)
+        if same:  # its images were tried again, and gave nothing
+            return Entry(report, record)
+        stored = any(d.id == document.id for d in self._library.revisions(seen.source))
+        return Entry(report, record, document.id, None if stored else revision)
 
     def _inside(
         self, container: _Seen, members: Sequence[Taken], sandbox: Sandbox
@@ -240,7 +247,11 @@ class Intake:
     def _stored(self, seen: _Seen) -> Document | None:
         """Return what was made of this very content before: staged, superseded or rolled back."""
         for document in reversed(self._library.revisions(seen.source)):
-            if document.sha256 == seen.sha256 and self._is_up_to_date(document):
+            if document.sha256 != seen.sha256:
+                continue
+            pages = self._library.reading(document.id).pages
+            images = any(page.state == PageState.IMAGE for page in pages)
+            if self._is_up_to_date(document.reader, has_images=images):
                 return document
         return None
 
@@ -259,13 +270,18 @@ class Intake:
         live = self._live.get(known.source)
         if live is None:
             return known.document_id is None and self._is_newest(known.reader)
-        return live.document_id == known.document_id and self._is_up_to_date(live)
+        return live.document_id == known.document_id and self._is_as_stored(live)
 
-    def _is_up_to_date(self, document: Source | Document) -> bool:
-        """Whether reading the file again would make nothing else of it."""
-        if isinstance(document, Source) and document.has_images and ocr.available():
-            return False
-        return self._is_newest(document.reader)
+    def _is_up_to_date(self, reader: str, *, has_images: bool) -> bool:
+        """Whether reading the file again would make nothing else of it.
+
+        Pages that are images are, as long as nobody has tried to recognise them.
+        """
+        tried = reader.endswith(RECOGNISED) or not ocr.available()
+        return self._is_newest(reader) and (tried or not has_images)
+
+    def _is_as_stored(self, place: Source) -> bool:
+        return self._is_up_to_date(place.reader, has_images=place.has_images)
 
     def _is_newest(self, reader: str) -> bool:
         form = BY_MEDIA_TYPE.get(reader.split(";")[0])
@@ -275,7 +291,7 @@ class Intake:
     def _version(self, reader: str, *, recognised: bool) -> str:
         """Return what decides how a file is read and cut, as it is remembered."""
         how = f"{reader};passages={CHUNKING}.{self._chunk_tokens}"
-        return f"{how};ocr" if recognised else how
+        return f"{how}{RECOGNISED}" if recognised else how
 
     def _moved_from(self, seen: _Seen) -> Source | None:
         """Return the vanished file that has the same content, and let no other have it.
@@ -289,7 +305,7 @@ class Intake:
                 renamed = PurePosixPath(seen.shown).stem != place.title
                 if place.source == seen.source or exists(place.source) or (named and renamed):
                     continue
-                if self._is_up_to_date(place) and seen.source not in self._live:
+                if self._is_as_stored(place) and seen.source not in self._live:
                     self._places[seen.sha256].remove(place)
                     return place
         return None
@@ -405,7 +421,7 @@ def _digest(file: BinaryIO) -> str:
 
 
 def _recognised(extract: Extract) -> bool:
-    return any(page.state == "ocr" for page in extract.pages)
+    return any(page.state == PageState.OCR for page in extract.pages)
 
 
 def _now() -> str:

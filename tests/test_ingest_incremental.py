@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ingest import Cancelled, Job, Options, Outcome, Progress, Report, Sandbox
+from ingest import Cancelled, Job, Options, Outcome, Progress, Report, Sandbox, Stage
 from ingest.ledger import uncovered
+from ingest.progress import Follow
 from retrieval import Library, Passage, SentenceTransformerEmbedder, Standing
 from retrieval.errors import DocumentNotFound, GenerationNotFound
 from retrieval.types import FileState, RunState, Vectors
 from tests.conftest import Shelf
+from tests.test_ingest_readers_pdf import LOREM, drawn, needs_tesseract, scanned, typed
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -400,6 +402,49 @@ def test_an_upload_waits_for_the_next_ingest_and_replaces_the_one_before(shelf: 
         "# Fees\n\nThe dog fee is 12."
     ]
     assert shelf.ingest().files == []
+
+
+@needs_tesseract
+def test_images_are_read_by_the_first_ingest_that_can(shelf: Shelf, tmp_path: Path) -> None:
+    docs = write(tmp_path / "docs")
+    (docs / "deer.pdf").write_bytes(drawn(typed(*LOREM), scanned("All deer are counted in May")))
+    with Sandbox(ocr=False) as blind:
+        worker = Job(shelf.library, SentenceTransformerEmbedder(), [blind], chunk_tokens=160)
+        assert worker.run([docs], lambda _: None).partly_read == 1
+
+    report = shelf.ingest(docs)
+
+    assert outcomes(report) == {"deer.pdf": Outcome.CHANGED}
+    assert report.complete
+    assert "counted in May" in shelf.library.search("When are deer counted?")[0].passage.text
+    assert outcomes(shelf.ingest(docs)) == {"deer.pdf": Outcome.UNCHANGED}
+
+
+def stop_at(stage: Stage) -> Follow:
+    def stop(progress: Progress) -> None:
+        if progress.stage is stage:
+            raise Cancelled("enough")
+
+    return stop
+
+
+@needs_tesseract
+def test_images_that_hold_no_words_are_tried_again_without_harm(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    docs = write(tmp_path / "docs")
+    (docs / "deer.pdf").write_bytes(drawn(typed(*LOREM), scanned("All deer are counted in May")))
+    with Sandbox(ocr=False) as blind:
+        worker = Job(shelf.library, SentenceTransformerEmbedder(), [blind], chunk_tokens=160)
+        with pytest.raises(Cancelled):
+            worker.run([docs], stop_at(Stage.PUBLISHING))  # it is stored, and not yet shown
+        for _ in range(2):
+            report = worker.run([docs], lambda _: None)
+
+    assert report.partly_read == 1
+    assert report.count(Outcome.FAILED) == 0
+    assert len(shelf.library.documents()) == 1
+    assert list(shelf.library.doctor().examine()) == []
 
 
 def test_a_watched_folder_is_kept_in_step(tmp_path: Path) -> None:
