@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -20,10 +19,11 @@ from ingest.sandbox import Reading as Read
 from ingest.sandbox import Sandbox, Taken
 from ingest.types import Extract, PageState
 from retrieval import Document, Embedder, Library, Revision
-from retrieval.types import UPLOAD, FileRecord, FileState, Source
+from retrieval.types import UPLOAD, FileRecord, FileState, Source, now
 
 MIB = 1024 * 1024
 LARGEST_BYTES = 256 * MIB
+OUT_OF_USE = (FileState.WITHDRAWN, FileState.GONE)
 RECOGNISED = ";ocr"
 """What is remembered of how a file was read when text was recognised on its pages."""
 DEEPEST = 4
@@ -226,7 +226,7 @@ class Intake:
             characters=len(extract.text),
             page_starts=extract.page_starts,
             reader=reader,
-            added_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            added_at=now(),
         )
         passages = cut(document, extract, self._embedder.tokens, self._chunk_tokens)
         return Revision(document, extract.text, passages, reading_of(extract, passages, seconds))
@@ -260,9 +260,9 @@ class Intake:
         if known.state is not FileState.READ:
             return False
         inside = self._containers.get(known.source, ())
-        left = (FileState.WITHDRAWN, FileState.GONE)
         return self._is_as_read(known) and all(
-            record.state in left or (record.state is FileState.READ and self._is_as_read(record))
+            record.state in OUT_OF_USE
+            or (record.state is FileState.READ and self._is_as_read(record))
             for record in inside
         )
 
@@ -367,7 +367,7 @@ class Intake:
         if source in self._live:
             reason = f"{reason} Answers still come from what it held before."
         record = FileRecord(
-            source, shown, FileState.FAILED, reason, sha256, run=self._run, met_at=_now()
+            source, shown, FileState.FAILED, reason, sha256, run=self._run, met_at=now()
         )
         return Entry(FileReport(shown, Outcome.FAILED, reason), record)
 
@@ -381,7 +381,7 @@ class Intake:
             stamp=seen.stamp,
             document_id=document_id,
             run=self._run,
-            met_at=_now(),
+            met_at=now(),
         )
 
 
@@ -422,7 +422,3 @@ def _digest(file: BinaryIO) -> str:
 
 def _recognised(extract: Extract) -> bool:
     return any(page.state == PageState.OCR for page in extract.pages)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

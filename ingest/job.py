@@ -7,28 +7,26 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
 
 from ingest.finding import Found, Search, exists, find, uploaded
-from ingest.intake import Entry, Intake
+from ingest.intake import OUT_OF_USE, Entry, Intake
 from ingest.ledger import FileReport, Outcome, Report
 from ingest.progress import Follow, Progress, Stage
 from ingest.sandbox import Sandbox
 from retrieval import Embedder, Library, Revision
 from retrieval.errors import RetrievalError
 from retrieval.library import embed_passages
-from retrieval.types import Change, FileRecord, FileState, Run, RunState, Vectors
+from retrieval.types import Change, FileRecord, FileState, Run, RunState, Vectors, now
 
 EMBED_AT_ONCE = 256
 """Passages a call: enough to sort by length and batch well, few enough to show progress."""
 STAGE_AT_ONCE = 1024
 """Passages that are put on disk together: what a kill makes the next run embed again."""
 RECORD_EVERY_S = 0.5
-SETTLED = (FileState.WITHDRAWN, FileState.GONE)
 AHEAD = 8
 """Files that are read ahead of embedding, for each sandbox: more would only fill memory."""
 
@@ -191,7 +189,7 @@ class Job:
             return
         there = {entry.record.source for entry in entries}
         for record in intake.inside(found.source):
-            if record.source in there or record.state in SETTLED:
+            if record.source in there or record.state in OUT_OF_USE:
                 continue
             work.files.append(_gone(record.source, record.path))
             if live := intake.live.get(record.source):
@@ -269,7 +267,7 @@ class Job:
     def _recorded(self, paths: Sequence[Path], run_id: str) -> Iterator[list[int]]:
         """Record that a run goes on, and how it ended: with the generation it is given."""
         ledger, generation = self._library.ledger, list[int]()
-        run = Run(run_id, _now(), RunState.RUNNING, tuple(map(str, paths)))
+        run = Run(run_id, now(), RunState.RUNNING, tuple(map(str, paths)))
         ledger.start(run)
         try:
             yield generation
@@ -277,9 +275,9 @@ class Job:
             stopped = isinstance(problem, KeyboardInterrupt | Cancelled)
             state = RunState.CANCELLED if stopped else RunState.FAILED
             with suppress(RetrievalError):  # on a full disk, say: the next run will note it
-                ledger.end(run_id, state, _now(), problem=str(problem) or type(problem).__name__)
+                ledger.end(run_id, state, now(), problem=str(problem) or type(problem).__name__)
             raise
-        ledger.end(run_id, RunState.DONE, _now(), generation=generation[0])
+        ledger.end(run_id, RunState.DONE, now(), generation=generation[0])
 
 
 class Cancelled(Exception):
@@ -288,8 +286,4 @@ class Cancelled(Exception):
 
 def _gone(source: str, path: str) -> FileRecord:
     reason = "It is no longer there."
-    return FileRecord(source, path, FileState.GONE, reason, run="gone", met_at=_now())
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return FileRecord(source, path, FileState.GONE, reason, run="gone", met_at=now())

@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,11 +44,6 @@ def sync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def remove(path: Path) -> None:
-    """Delete a file, if it is there."""
-    path.unlink(missing_ok=True)
 
 
 class Originals:
@@ -98,13 +93,9 @@ class Originals:
 
 def sweep(folder: Path, wanted: Collection[str], *, older_than_s: float = 0.0) -> None:
     """Delete the files of a folder that are not wanted."""
-    for path in _files(folder):
+    for path in list(folder.iterdir()) if folder.is_dir() else ():
         if path.name not in wanted and time.time() - path.stat().st_mtime >= older_than_s:
-            remove(path)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return iter(list(folder.iterdir()) if folder.is_dir() else [])
+            path.unlink(missing_ok=True)
 
 
 def _put(file: BinaryIO, path: Path) -> None:

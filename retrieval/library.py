@@ -45,6 +45,7 @@ from retrieval.types import (
     Standing,
     Vectors,
     indexed_text,
+    now,
 )
 from retrieval.upkeep import Upkeep
 
@@ -236,7 +237,7 @@ class Library:
                 state=FileState.WAITING,
                 reason="It waits for the next ingest.",
                 sha256=self.uploads.keep(file),
-                met_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                met_at=now(),
             )
             self._store.ledger.write([record])
         return record
@@ -248,11 +249,7 @@ class Library:
         names the documents to `publish` when all that belongs together is staged.
         """
         with _writing_to(self.home):
-            first = self._store.next_passage_id()
-            segment = None
-            if len(vectors):
-                ids = np.arange(first, first + len(vectors), dtype=np.int64)
-                segment = write_segment(self._segments, ids, vectors)
+            first, segment = self._write_segment(vectors)
             with self._store.staging() as staging:
                 for revision in revisions:
                     staging.add(revision, first)
@@ -271,7 +268,7 @@ class Library:
                 return self._store.generation()
             with self._store.publication() as edition:
                 edition.set("embedder", self._embedder.name)
-                edition.apply(change, datetime.now(UTC).isoformat(timespec="seconds"))
+                edition.apply(change, now())
             return edition.generation
 
     def withdraw(self, document_ids: Sequence[str], *, erase: bool = False) -> int:
@@ -350,14 +347,13 @@ class Library:
         The caller holds `writing`.
         """
         with _writing_to(self.home):
-            first = self._store.next_passage_id()
-            ids = np.arange(first, first + len(vectors), dtype=np.int64)
-            segment = write_segment(self._segments, ids, vectors)
+            first, segment = self._write_segment(vectors)
             self._store.rebuild_index()  # what is removed must be in it as it is in the tables
             with self._store.staging() as staging:
                 staging.remove(revision.document.id, trace=True)
                 staging.add(revision, first)
-                staging.add_segment(segment, since=1)
+                if segment:
+                    staging.add_segment(segment, since=1)
 
     def tidy(self) -> None:
         """Merge small segments and delete what nothing refers to. The caller holds `writing`.
@@ -375,6 +371,14 @@ class Library:
             staged = self._store.all_segments(staged_only=True)
             if len(staged) > 1:
                 self.upkeep.merge(staged)
+
+    def _write_segment(self, vectors: Vectors) -> tuple[int, SegmentRecord | None]:
+        """Return the row id of the first new passage, and the segment, if there is any."""
+        first = self._store.next_passage_id()
+        if not len(vectors):
+            return first, None
+        ids = np.arange(first, first + len(vectors), dtype=np.int64)
+        return first, write_segment(self._segments, ids, vectors)
 
     def _record(self, document: Document) -> FileRecord:
         return self._store.ledger.file(document.source) or FileRecord(

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
@@ -19,6 +20,11 @@ UPLOAD = "upload:"
 
 Span: TypeAlias = tuple[int, int]
 """A half-open range of characters in a document's extracted text."""
+
+
+def now() -> str:
+    """Return the time as the library notes it: UTC, to the second, in ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from retrieval.files import Originals, remove, sweep
+from retrieval.files import Originals, sweep
 from retrieval.segments import merged
 from retrieval.store import Store
 from retrieval.types import SegmentRecord
@@ -60,7 +60,7 @@ class Upkeep:
                 self.merge([record])
         self.sweep()
         for sha256 in {document.sha256 for document in doomed} - self._awaited():
-            remove(self._uploads.path(sha256))
+            self._uploads.path(sha256).unlink(missing_ok=True)
         self._store.scrub()
 
     def _awaited(self) -> set[str]:

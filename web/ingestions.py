@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from retrieval import Library, RetrievalError
 from retrieval.errors import LibraryBusy
-from retrieval.types import FileState, Run, RunState
+from retrieval.types import FileState, Run, RunState, now
 
 POLL_S = 0.25
 HEARTBEAT_S = 10.0
@@ -157,7 +156,7 @@ class Ingestions:
         Only a run that waits needs to know whether it is to prune, so its progress can say so.
         """
         notes = {"prune": True} if order.prune else {}
-        run = Run(order.id, _now(), RunState.WAITING, order.paths, notes)
+        run = Run(order.id, now(), RunState.WAITING, order.paths, notes)
         self._library.ledger.wait(run)
         self._orders.append(order)
         self._changed.notify_all()
@@ -214,12 +213,12 @@ class Ingestions:
         """Record the end of a run whose process could not do so itself."""
         ledger, run = self._library.ledger, self.get(order.id)
         if run.ended_at is None and run.state is RunState.CANCELLED:
-            ledger.end(order.id, RunState.CANCELLED, _now())
+            ledger.end(order.id, RunState.CANCELLED, now())
         elif run.state is RunState.RUNNING and self._closing.is_set():
             stopped = "The service was stopped. The next run goes on from there."
-            ledger.end(order.id, RunState.FAILED, _now(), problem=stopped)
+            ledger.end(order.id, RunState.FAILED, now(), problem=stopped)
         elif run.state in GOING and not self._closing.is_set():
-            ledger.end(order.id, RunState.FAILED, _now(), problem=said)
+            ledger.end(order.id, RunState.FAILED, now(), problem=said)
 
     def _run(self, order: _Order) -> str:
         """Run the process of an order to its end and return what it said, or how it ended."""
@@ -280,7 +279,3 @@ def _last_words(errors: IO[bytes], code: int) -> str:
         return lines[-1].removeprefix("footnote: ")[:LONGEST_PROBLEM]
     how = f"by signal {-code}" if code < 0 else f"with status {code}"
     return f"Its process ended {how} and said nothing."
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
