@@ -18,12 +18,13 @@ from ingest.ledger import FileReport, Outcome, Report
 from ingest.progress import Follow, Progress, Stage
 from ingest.sandbox import Sandbox
 from retrieval import Embedder, Library, Revision
+from retrieval.embedder import Embedded, embed_passages
 from retrieval.errors import RetrievalError
-from retrieval.library import embed_passages
-from retrieval.types import Change, FileRecord, FileState, Run, RunState, Vectors, now
+from retrieval.types import Change, FileRecord, FileState, Run, RunState, now
 
-EMBED_AT_ONCE = 256
-"""Passages a call: enough to sort by length and batch well, few enough to show progress."""
+EMBED_AT_ONCE = 64
+"""Passages a call, with their sentences: enough to sort by length and batch well, few enough to
+show progress."""
 STAGE_AT_ONCE = 1024
 """Passages that are put on disk together: what a kill makes the next run embed again."""
 RECORD_EVERY_S = 0.5
@@ -221,25 +222,29 @@ class Job:
         """Embed what was read and put it on disk, if there is enough of it."""
         if sum(len(revision.passages) for revision in work.pending) < least:
             return
-        vectors = self._embed(work.pending, progress, follow)
-        self._library.stage(work.pending, vectors)
+        self._library.stage(work.pending, *self._embed(work.pending, progress, follow))
         work.pending.clear()
 
-    def _embed(self, revisions: Sequence[Revision], progress: Progress, follow: Follow) -> Vectors:
-        """Return a row for each passage; texts that were embedded before are not again."""
-        keys = [key for revision in revisions for key in revision.keys]
-        pairs = [(r.document.title, passage) for r in revisions for passage in r.passages]
-        rows = self._library.known_vectors(keys)
-        progress.reused += sum(key in rows for key in keys)
-        unknown = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in rows}
-        wanted = sorted(unknown, key=lambda key: len(unknown[key][1].text))
-        for at in range(0, len(wanted), EMBED_AT_ONCE):
+    def _embed(self, revisions: Sequence[Revision], progress: Progress, follow: Follow) -> Embedded:
+        """Return a row for each passage, and one for each sentence of each.
+
+        Passages that were embedded before are not again.
+        """
+        passages = [(r.document.title, passage) for r in revisions for passage in r.passages]
+        known = self._library.known_vectors(passages)
+        unknown = [at for at, embedded in enumerate(known) if embedded is None]
+        progress.reused += len(passages) - len(unknown)
+        unknown.sort(key=lambda at: (len(passages[at][1].text), passages[at][1].text))
+        for start in range(0, len(unknown), EMBED_AT_ONCE):
             follow(progress)
-            some = wanted[at : at + EMBED_AT_ONCE]
-            vectors = embed_passages(self._embedder, [unknown[key] for key in some])
-            rows |= dict(zip(some, vectors, strict=True))
+            some = unknown[start : start + EMBED_AT_ONCE]
+            vectors, sentences = embed_passages(self._embedder, [passages[at] for at in some])
+            ends = np.cumsum([len(passages[at][1].sentences) for at in some])
+            for at, vector, own in zip(some, vectors, np.split(sentences, ends[:-1]), strict=True):
+                known[at] = (vector, own)
             progress.passages += len(some)
-        return np.stack([rows[key] for key in keys]).astype(np.float32)
+        whole = [embedded for embedded in known if embedded is not None]
+        return np.stack([vector for vector, _ in whole]), np.concatenate([own for _, own in whole])
 
     def _publish(self, work: _Work) -> int:
         self._library.consolidate()

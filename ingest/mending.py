@@ -8,7 +8,7 @@ from ingest.errors import Unreadable
 from ingest.ledger import reading_of
 from ingest.sandbox import Sandbox
 from retrieval import Embedder, Library, Revision
-from retrieval.library import embed_passages
+from retrieval.embedder import embed_passages
 
 
 def mend(
@@ -33,4 +33,4 @@ def mend(
     reading = reading_of(extract, passages, time.monotonic() - began)
     revision = Revision(document, extract.text, passages, reading)
     pairs = [(document.title, passage) for passage in passages]
-    library.replace(revision, embed_passages(embedder, pairs))
+    library.replace(revision, *embed_passages(embedder, pairs))

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-
-from retrieval.embedder import Embedder
+from retrieval.embedder import Embedder, embed_passages
 from retrieval.errors import LibraryUnreadable, RetrievalError
 from retrieval.files import Originals
+from retrieval.rows import Ids, Rows, Selection
 from retrieval.segments import Segment, write_segment
 from retrieval.store import Store, rows
-from retrieval.types import Document, SegmentRecord, indexed_text
+from retrieval.types import Document, SegmentRecord
 
-EMBED_AT_ONCE = 256
+EMBED_AT_ONCE = 64
 ODD = (RetrievalError, ValueError, TypeError, KeyError, IndexError)
 """What reading a damaged row may raise."""
 
@@ -121,14 +120,18 @@ class Doctor:
 
     def _wrong_with(self, record: SegmentRecord) -> str:
         try:
-            ids = Segment(self._segments, record).ids
+            rows = Segment(self._segments, record).rows
         except LibraryUnreadable as problem:
             return str(problem).split(". ")[0] + "."
         named = (record.passages, record.first, record.last)
-        if (len(ids), int(ids[0]), int(ids[-1])) != named:
+        if (len(rows), int(rows.ids[0]), int(rows.ids[-1])) != named:
             return "It does not hold the passages it is said to."
         here = self._store.passage_range(record.first, record.last)
-        return "" if np.isin(here, ids).all() else "It lacks passages."
+        if len(found := rows.positions(here)) < len(here):
+            return "It lacks passages."
+        if unknown := int((rows.counts[found] < 0).sum()):
+            return f"The sentences of {unknown} passages have no vectors, which slows answers."
+        return ""
 
     def _kept(self) -> Iterator[Damage]:
         for sha256, document in sorted(self._store.contents().items()):
@@ -142,20 +145,21 @@ class Doctor:
     def _embed_again(self, name: str) -> None:
         """Write a segment again from the text of its passages."""
         record = next(r for r in self._store.all_segments() if r.name == name)
-        passages = self._store.passage_texts(record.first, record.last)
-        vectors = [
-            self._embedder.embed(
-                [indexed_text(title, heading, text) for _, title, text, heading in some]
-            )
-            for at in range(0, len(passages), EMBED_AT_ONCE)
-            for some in [passages[at : at + EMBED_AT_ONCE]]
+        ids = self._store.passage_range(record.first, record.last)
+        parts = [
+            Selection.all_of(self._rows(ids[at : at + EMBED_AT_ONCE]))
+            for at in range(0, len(ids), EMBED_AT_ONCE)
         ]
-        new = None
-        if passages:
-            ids = np.array([number for number, *_ in passages], np.int64)
-            new = write_segment(self._segments, ids, np.concatenate(vectors))
+        new = write_segment(self._segments, parts) if parts else None
         with self._store.staging() as staging:
             staging.replace_segments([record], new)
+
+    def _rows(self, ids: Ids) -> Rows:
+        """Embed passages and their sentences."""
+        passages = [(title, passage) for _, title, passage in self._store.titled(ids.tolist())]
+        counts = [len(passage.sentences) for _, passage in passages]
+        vectors, sentences = embed_passages(self._embedder, passages)
+        return Rows.of(ids, vectors, counts, sentences)
 
     def _keep_again(self, sha256: str) -> bool:
         """Copy a kept file again from where it was read, if that is still the same."""

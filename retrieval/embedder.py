@@ -7,12 +7,12 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from retrieval.errors import EmbedderUnavailable
-from retrieval.types import Span, Vectors
+from retrieval.types import Passage, Span, Vectors, indexed_text, quoted_texts
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -41,6 +41,24 @@ class Embedder(Protocol):
 
     def tokens(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return, for each text, the range of characters of each of its tokens."""
+
+
+Quotable: TypeAlias = tuple[str, Passage]
+"""A passage and the title of its document."""
+Embedded: TypeAlias = tuple[Vectors, Vectors]
+"""The vector of a passage, and a row for each of its sentences."""
+
+
+def embed_passages(embedder: Embedder, titled: Sequence[Quotable]) -> Embedded:
+    """Return one row per passage, and one per sentence of each, with where they stand.
+
+    What is said more than once is embedded once.
+    """
+    passages = [indexed_text(title, p.heading, p.text) for title, p in titled]
+    sentences = [text for title, passage in titled for text in quoted_texts(title, passage)]
+    rows = {text: row for row, text in enumerate(dict.fromkeys([*passages, *sentences]))}
+    vectors = embedder.embed(list(rows))
+    return vectors[[rows[t] for t in passages]], vectors[[rows[t] for t in sentences]]
 
 
 class SentenceTransformerEmbedder:

@@ -4,25 +4,40 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Collection
+import uuid
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 MIB = 1024 * 1024
 DRAFT = "draft-"
 
+Block: TypeAlias = "bytes | memoryview"
+
 
 def write_durably(path: Path, data: bytes) -> None:
     """Put a whole file in place at once, on disk when this returns."""
-    make_folder(path.parent)
-    draft = path.with_name(f"{DRAFT}{path.name}.{os.getpid()}")
+    write_named(path.parent, lambda _: path.name, [data])
+
+
+def write_named(
+    folder: Path, name: Callable[[str], str], blocks: Iterable[Block]
+) -> tuple[str, str]:
+    """Do so with a file that is named after its SHA-256; return (name, SHA-256)."""
+    make_folder(folder)
+    digest = hashlib.sha256()
+    draft = folder / f"{DRAFT}{uuid.uuid4().hex}"
     try:
         with draft.open("wb") as file:
-            file.write(data)
+            for block in blocks:
+                digest.update(block)
+                file.write(block)
+            path = folder / name(digest.hexdigest())
             _put(file, path)
-        sync_folder(path.parent)
+        sync_folder(folder)
     finally:
         draft.unlink(missing_ok=True)
+    return path.name, digest.hexdigest()
 
 
 def make_folder(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from retrieval.doctor import Doctor
-from retrieval.embedder import Embedder
+from retrieval.embedder import Embedded, Embedder, Quotable
 from retrieval.errors import (
     DocumentNotFound,
     EmbedderMismatch,
@@ -23,7 +23,8 @@ from retrieval.errors import (
     LibraryUnwritable,
 )
 from retrieval.files import Originals, make_folder
-from retrieval.segments import Ids, Segment, to_merge, write_segment
+from retrieval.rows import Ids, Rows, Selection
+from retrieval.segments import Segment, to_merge, write_segment
 from retrieval.snapshot import Snapshot
 from retrieval.store import Store
 from retrieval.store.connection import RESTORE
@@ -37,15 +38,15 @@ from retrieval.types import (
     Filters,
     Generation,
     Hit,
-    Passage,
     Reading,
     Revision,
     SegmentRecord,
     Source,
     Standing,
     Vectors,
-    indexed_text,
     now,
+    passage_key,
+    quoted_texts,
 )
 from retrieval.upkeep import Upkeep
 
@@ -94,7 +95,9 @@ class Library:
         with self._lock:
             if self._newest is None or self._newest.generation != generation:
                 self._check_embedder()
-                self._newest = Snapshot(self._segments, self._store, self._embedder, generation)
+                self._newest = Snapshot(
+                    self._segments, self._store, self._embedder, generation, self._newest
+                )
             return self._newest
 
     def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
@@ -177,20 +180,21 @@ class Library:
         """Return the live documents of a content, by path."""
         return self._store.copies(sha256, self._store.generation())
 
-    def known_vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
-        """Return the vectors of passages that were embedded before, by key.
+    def known_vectors(self, passages: Sequence[Quotable]) -> list[Embedded | None]:
+        """Return the vectors of those passages that were embedded before, in order.
 
-        Segments that are damaged are passed over: what they held is embedded again.
+        Two that have a key in common may still be cut into different sentences, which are then
+        not known. Segments that are damaged are passed over: what they held is embedded again.
         """
-        wanted = self._store.keyed(list(dict.fromkeys(keys)))
-        ids = np.array(sorted(wanted.values()), np.int64)
-        rows: dict[int, Vectors] = {}
-        for record in self._store.all_segments():
-            inside = ids[(ids >= record.first) & (ids <= record.last)]
-            if len(inside):
-                found, vectors = self._vectors(record, inside)
-                rows |= dict(zip(found.tolist(), vectors, strict=True))
-        return {key: rows[number] for key, number in wanted.items() if number in rows}
+        keys = [passage_key(title, p.heading, p.text) for title, p in passages]
+        ids = self._store.keyed(list(dict.fromkeys(keys)))
+        said = {n: quoted_texts(title, p) for n, title, p in self._store.titled(ids.values())}
+        known = dict(self._embedded(np.array(sorted(said), np.int64)))
+        same = [
+            ids[key] if key in ids and said.get(ids[key]) == quoted_texts(*passage) else None
+            for key, passage in zip(keys, passages, strict=True)
+        ]
+        return [None if number is None else known.get(number) for number in same]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -242,14 +246,15 @@ class Library:
             self._store.ledger.write([record])
         return record
 
-    def stage(self, revisions: Sequence[Revision], vectors: Vectors) -> None:
+    def stage(self, revisions: Sequence[Revision], vectors: Vectors, sentences: Vectors) -> None:
         """Store revisions aside: on disk when this returns, and in no answer.
 
-        `vectors` has one row for each passage, in order. The caller holds `writing`, and
-        names the documents to `publish` when all that belongs together is staged.
+        `vectors` has one row for each passage, in order, and `sentences` one for each sentence
+        of each passage. The caller holds `writing`, and names the documents to `publish` when
+        all that belongs together is staged.
         """
         with _writing_to(self.home):
-            first, segment = self._write_segment(vectors)
+            first, segment = self._write_segment(revisions, vectors, sentences)
             with self._store.staging() as staging:
                 for revision in revisions:
                     staging.add(revision, first)
@@ -341,13 +346,13 @@ class Library:
         """Return who examines this library, and repairs it while the caller holds `writing`."""
         return Doctor(self._store, self._segments, self.originals, self._embedder)
 
-    def replace(self, revision: Revision, vectors: Vectors) -> None:
+    def replace(self, revision: Revision, vectors: Vectors, sentences: Vectors) -> None:
         """Store a document again under its id, in place of what is damaged.
 
         The caller holds `writing`.
         """
         with _writing_to(self.home):
-            first, segment = self._write_segment(vectors)
+            first, segment = self._write_segment([revision], vectors, sentences)
             self._store.rebuild_index()  # what is removed must be in it as it is in the tables
             with self._store.staging() as staging:
                 staging.remove(revision.document.id, trace=True)
@@ -372,13 +377,17 @@ class Library:
             if len(staged) > 1:
                 self.upkeep.merge(staged)
 
-    def _write_segment(self, vectors: Vectors) -> tuple[int, SegmentRecord | None]:
+    def _write_segment(
+        self, revisions: Sequence[Revision], vectors: Vectors, sentences: Vectors
+    ) -> tuple[int, SegmentRecord | None]:
         """Return the row id of the first new passage, and the segment, if there is any."""
         first = self._store.next_passage_id()
         if not len(vectors):
             return first, None
         ids = np.arange(first, first + len(vectors), dtype=np.int64)
-        return first, write_segment(self._segments, ids, vectors)
+        counts = [len(passage.sentences) for r in revisions for passage in r.passages]
+        rows = Rows.of(ids, vectors, counts, sentences)
+        return first, write_segment(self._segments, [Selection.all_of(rows)])
 
     def _record(self, document: Document) -> FileRecord:
         return self._store.ledger.file(document.source) or FileRecord(
@@ -391,11 +400,18 @@ class Library:
             met_at=document.added_at,
         )
 
-    def _vectors(self, record: SegmentRecord, ids: Ids) -> tuple[Ids, Vectors]:
-        try:
-            return Segment(self._segments, record).rows(ids)
-        except LibraryUnreadable:
-            return ids[:0], np.empty((0, 0), np.float32)
+    def _embedded(self, ids: Ids) -> Iterator[tuple[int, Embedded]]:
+        """Return what is whole of the vectors of passages, by row id."""
+        for record in self._store.all_segments():
+            inside = ids[(ids >= record.first) & (ids <= record.last)]
+            if not len(inside):
+                continue
+            with suppress(LibraryUnreadable):
+                segment = Segment(self._segments, record)
+                for position in segment.rows.positions(inside).tolist():
+                    if (sentences := segment.sentences(position)) is not None:
+                        vector = np.array(segment.rows.vectors[position])
+                        yield int(segment.rows.ids[position]), (vector, sentences)
 
     def _check_embedder(self) -> None:
         stored = self._store.setting("embedder")
@@ -426,8 +442,3 @@ def _writing_to(home: Path) -> Iterator[None]:
             f"The library in {home} cannot be written to: {problem.strerror}."
             " What was there before still is."
         ) from problem
-
-
-def embed_passages(embedder: Embedder, titled: Sequence[tuple[str, Passage]]) -> Vectors:
-    """Return one row per (document title, passage), embedded with where it stands."""
-    return embedder.embed([indexed_text(title, p.heading, p.text) for title, p in titled])

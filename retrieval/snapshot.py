@@ -22,15 +22,22 @@ CANDIDATES = 50
 class Snapshot:
     """One generation of the library, the same from the first look to the last."""
 
-    def __init__(self, segments: Path, store: Store, embedder: Embedder, generation: int) -> None:
+    def __init__(
+        self,
+        segments: Path,
+        store: Store,
+        embedder: Embedder,
+        generation: int,
+        before: "Snapshot | None" = None,
+    ) -> None:
+        """Open a generation; what it has in common with the one `before` is not read again."""
         self.generation = generation
         self._store = store
         self._embedder = embedder
-        self._segments = _load(segments, store, generation)
+        opened = before._segments if before else None
+        self._segments: Segments = _load(segments, store, generation, opened)
         self._documents = {d.id: d for d in store.documents(generation)}
         self._passages = store.passage_count()
-        live = store.live_passage_ids(generation)
-        self._live = None if len(live) == self._segments.passages else live
 
     def __len__(self) -> int:
         """How many documents there are to answer from."""
@@ -42,9 +49,7 @@ class Snapshot:
         The dense and the lexical ranking are fused by reciprocal rank.
         """
         chosen = self._choose(filters)
-        allowed = self._live
-        if chosen is not None:
-            allowed = self._store.passage_ids(chosen)
+        allowed = None if chosen is None else self._store.passage_ids(chosen)
         vector = self._embedder.embed([query])
         dense = self._segments.search(vector, CANDIDATES, allowed)
         words = content_words(query)
@@ -67,6 +72,13 @@ class Snapshot:
             raise LibraryUnreadable(
                 f"Passage {problem} has no text, document or vector. {RESTORE}"
             ) from problem
+
+    def sentence_vectors(self, ids: Iterable[int]) -> dict[int, Vectors]:
+        """Return, by row id, the vectors of the sentences a passage quotes, in order.
+
+        Passages whose sentences were never embedded are left out.
+        """
+        return self._segments.sentence_vectors(ids)
 
     def weights(self, stems: Iterable[str]) -> dict[str, float]:
         """Return how telling each stem is: bm25's inverse document frequency, at least 0."""
@@ -93,12 +105,12 @@ class Snapshot:
         return dict(found)
 
 
-def _load(folder: Path, store: Store, generation: int) -> Segments:
+def _load(folder: Path, store: Store, generation: int, opened: Segments | None) -> Segments:
     """Load the segments of a generation; again, if they were merged meanwhile."""
     while True:
         records = store.segments(generation)
         try:
-            return Segments(folder, records)
+            return Segments(folder, records, store.live_passage_ids(generation), opened)
         except LibraryUnreadable:
             if records == store.segments(generation):
                 raise

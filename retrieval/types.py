@@ -298,3 +298,9 @@ def passage_key(title: str, heading: Sequence[str], text: str) -> bytes:
     return hashlib.blake2b(
         indexed_text(title, heading, text).encode("utf-8"), digest_size=16
     ).digest()
+
+
+def quoted_texts(title: str, passage: Passage) -> list[str]:
+    """Return what is embedded for each sentence of a passage: whose it is, then what it says."""
+    spans = [(a - passage.start, b - passage.start) for a, b in passage.sentences]
+    return [f"{title}: {passage.text[a:b]}" for a, b in spans]

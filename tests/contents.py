@@ -83,8 +83,10 @@ def _vectors(library: Library) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     for record in library._store.all_segments():
         segment = Segment(library._segments, record)
-        ids, vectors = segment.rows(segment.ids)
-        found |= dict(zip(ids.tolist(), map(_hash, vectors), strict=True))
+        for position, number in enumerate(segment.rows.ids.tolist()):
+            sentences = segment.sentences(position)
+            assert sentences is not None
+            found[number] = _hash(segment.rows.vectors[position]) + _hash(sentences.round(4))
     return found
 
 

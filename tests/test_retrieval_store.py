@@ -1,9 +1,12 @@
 """The database: libraries of older versions, and what the doctor finds and mends."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -12,9 +15,9 @@ from ingest.mending import mend
 from retrieval import Library, SentenceTransformerEmbedder
 from retrieval.doctor import Damage, Part
 from retrieval.errors import LibraryUnreadable
-from retrieval.segments import write_segment
+from retrieval.files import write_durably
 from retrieval.store.schema import MIGRATIONS, connect, migrate
-from retrieval.types import indexed_text, passage_key
+from retrieval.types import Passage, indexed_text
 from tests.conftest import Shelf
 
 
@@ -49,9 +52,13 @@ def oldest(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Path:
             "INSERT INTO passage_index (rowid, title, heading, text) VALUES (?, ?, '[]', ?)",
             (number, name, text),
         )
-        vectors = embedder.embed([indexed_text(name, (), text)])
-        record = write_segment(home / "segments", np.array([number], np.int64), vectors)
-        db.execute("INSERT INTO segment VALUES (?, ?, 1, ?)", (record.name, record.sha256, number))
+        index = faiss.IndexIDMap2(faiss.IndexFlatIP(embedder.dimensions))
+        index.add_with_ids(embedder.embed([indexed_text(name, (), text)]), np.array([number]))
+        data = faiss.serialize_index(index).tobytes()
+        segment = home / "segments" / f"{number:010d}-x.faiss"
+        write_durably(segment, data)
+        digest = hashlib.sha256(data).hexdigest()
+        db.execute("INSERT INTO segment VALUES (?, ?, 1, ?)", (segment.name, digest, number))
     db.close()
     return home
 
@@ -65,18 +72,49 @@ def test_a_library_of_the_oldest_version_goes_on_answering(
     assert [hit.passage.text for hit in library.search("what do cats do")] == ["Cats purr all day."]
     assert library.rollback() == 1
     assert [hit.passage.text for hit in library.search("dogs")] == ["Dogs bark at night."]
-    assert {d.part for d in library.doctor().examine()} == {Part.ORIGINAL}  # it never had any
     library.close()
 
 
-def test_what_is_known_of_an_old_library_is_not_embedded_again(
+def test_the_sentences_of_an_old_library_are_embedded_by_the_doctor(
     oldest: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     library = Library(oldest, embedder)
-    known = library.known_vectors([passage_key("d2", (), "Cats purr all day."), b"unknown"])
+    text = "Cats purr all day."
+    cats = Passage("d2", None, (), 0, len(text), text, ((0, len(text)),))
+    assert library.snapshot().sentence_vectors([2]) == {}
+    assert library.known_vectors([("d2", cats)]) == [None]
 
-    assert len(known) == 1
+    with library.writing():
+        repaired = {d.part for d in library.doctor().examine() if library.doctor().repair(d)}
+        library.tidy()
+
+    assert repaired == {Part.SEGMENT}
+    assert {d.part for d in library.doctor().examine()} == {Part.ORIGINAL}  # it never had any
     library.close()
+    library = Library(oldest, embedder)
+    (sentence,) = library.snapshot().sentence_vectors([2])[2]
+    assert sentence @ embedder.embed([f"d2: {text}"])[0] > 0.995
+    (known, unknown) = library.known_vectors([("d2", cats), ("d3", cats)])
+    assert known is not None
+    assert unknown is None
+    library.close()
+
+
+def test_a_passage_that_is_cut_into_other_sentences_is_embedded_again(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "pets.md").write_text("Cats purr. Dogs bark.")
+    shelf.ingest(tmp_path / "pets.md")
+    ((passage, document),) = [(h.passage, h.document) for h in shelf.library.search("cats")]
+    uncut = replace(passage, sentences=((passage.start, passage.stop),))
+
+    (known, other) = shelf.library.known_vectors(
+        [(document.title, passage), (document.title, uncut)]
+    )
+
+    assert known is not None
+    assert len(known[1]) == 2
+    assert other is None
 
 
 def test_a_library_of_a_newer_version_is_refused(tmp_path: Path) -> None:

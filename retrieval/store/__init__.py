@@ -6,6 +6,7 @@ ingest publishes meanwhile does not show until the next question.
 """
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -276,14 +277,15 @@ class Store:
         ).fetchone()
         return int(row[0])
 
-    def passage_texts(self, first: int, last: int) -> list[tuple[int, str, str, tuple[str, ...]]]:
-        """Return (row id, title, text, heading) of the passages in a range of row ids."""
+    def titled(self, ids: Iterable[int]) -> list[tuple[int, str, Passage]]:
+        """Return (row id, title of its document, passage) of those of these ids that are there."""
         found = self._db.execute(
-            "SELECT id, title, text, heading FROM passage_words WHERE id BETWEEN ? AND ?"
-            " ORDER BY id",
-            (first, last),
+            f"SELECT {rows.PASSAGE}, title FROM passage"
+            " JOIN document ON document.id = passage.document_id"
+            " WHERE passage.id IN (SELECT value FROM json_each(?)) ORDER BY passage.id",
+            (json.dumps(list(ids)),),
         )
-        return [(int(i), str(a), str(b), tuple(json.loads(str(c)))) for i, a, b, c in found]
+        return [(int(row[0]), str(row[-1]), rows.passage_of(row[:-1])) for row in found]
 
     def keyed(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """Return the row id of one passage for each of these keys that is known."""
@@ -414,10 +416,10 @@ class Store:
         return connection
 
 
-def _ids(found: Iterable[Sequence[object]]) -> NDArray[np.int64]:
+def _ids(found: sqlite3.Cursor) -> NDArray[np.int64]:
     """Return the row ids that were found; LibraryUnreadable if one is no number."""
     try:
-        return np.fromiter((row[0] for row in found), np.int64)
+        return np.fromiter((row[0] for row in found.fetchall()), np.int64)
     except (TypeError, ValueError) as problem:
         raise LibraryUnreadable(
             f"The library's database is damaged: {problem}. {RESTORE}"
