@@ -73,7 +73,8 @@ def simulate(folder: Path, size: int, real: Path | None) -> Iterator[Row]:
         records, build_s = build(folder, size, base, dice)
         near = base[dice.choice(len(base), QUESTIONS)]
         questions = nearest.questions_near(apart(near, dice), dice)
-        np.savez(folder / "asked.npz", questions=questions, **truths(folder, records, questions))
+        asked: dict[str, Any] = {"questions": questions} | truths(folder, records, questions)
+        np.savez(folder / "asked.npz", **asked)
         (folder / "records.json").write_text(json.dumps([vars_of(r) for r in records]))
         for way, (_, largest) in WAYS.items():
             if size > largest:

@@ -184,7 +184,7 @@ def test_only_what_changed_in_a_document_is_embedded_again(
 
     worker.run([docs], lambda _: None)
 
-    assert counting.texts == 1
+    assert counting.texts == 2  # the passage and its sentence
     (hit, *_) = shelf.library.search("Rule 7 is another")
     assert "another now" in hit.passage.text
 
@@ -217,7 +217,7 @@ def test_a_run_that_was_cancelled_goes_on_where_it_was(
 
     report = worker.run([docs], lambda _: None)
 
-    assert counting.texts == len(names)
+    assert counting.texts == 2 * len(names)  # passages, and a sentence of each
     assert report.count(Outcome.ADDED) == len(names)
     assert len(shelf.library.documents()) == len(names)
 
