@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from retrieval import nearest
 from retrieval.arrays import ArraysChanged, Blocks, mapped, read_arrays, write_arrays
 from retrieval.errors import LibraryUnreadable
-from retrieval.nearest import Found, InvertedFile, Subset, Tuning
+from retrieval.nearest import Found, Index, Subset, Tuning
 from retrieval.rows import Ids, Rows, Selection, from_codes
 from retrieval.types import SegmentRecord, Vectors
 
 REPAIR = "`footnote doctor --repair` makes it again from the text."
 FEW_SEGMENTS = 8
 LARGEST_SEGMENT = 1_000_000
-"""Passages: making the lists of so many takes about 1.5 GB of memory with 384 dimensions."""
+"""Passages: the index of so many takes about 1.5 GB of memory with 384 dimensions."""
 OPENED_AT_ONCE = 4
 
 
@@ -44,8 +44,8 @@ def write_segment(folder: Path, parts: Sequence[Selection]) -> SegmentRecord:
     }
     notes: dict[str, str] = {}
     if len(ids) > nearest.EXACT_UP_TO:
-        lists, tuning = nearest.build(lambda: _all(parts, Selection.vectors), len(ids))
-        arrays["lists"] = Blocks("U8", lists.shape, [lists])
+        index, tuning = nearest.build(lambda: _all(parts, Selection.vectors), len(ids))
+        arrays["index"] = Blocks("U8", index.shape, [index])
         notes["tuning"] = json.dumps([tuning.probes, tuning.recall])
     name, sha256 = write_arrays(folder, f"{ids[0]:010d}", arrays, notes)
     return SegmentRecord(name, sha256, len(ids), int(ids[0]), int(ids[-1]))
@@ -57,10 +57,10 @@ class Segment:
     def __init__(self, folder: Path, record: SegmentRecord) -> None:
         self.record = record
         arrays, notes = _read(folder, record)
-        lists = arrays.pop("lists", None)
+        index = arrays.pop("index", None)
         self.rows = Rows(**arrays)
-        self.tuning = Tuning(*json.loads(notes["tuning"])) if lists is not None else None
-        self._lists = InvertedFile(lists, self.tuning) if self.tuning else None
+        self.tuning = Tuning(*json.loads(notes["tuning"])) if index is not None else None
+        self._index = Index(index, self.tuning) if self.tuning else None
         self._starts = self.rows.starts()
 
     def subset(self, ids: Ids) -> Subset:
@@ -71,11 +71,11 @@ class Segment:
         """Return the cosines and ids of the nearest rows, or of those of a subset."""
         vectors = self.rows.vectors
         size = len(self.rows) if subset is None else len(subset)
-        if self._lists is None or size <= nearest.EXACT_UP_TO:
+        if self._index is None or size <= nearest.EXACT_UP_TO:
             among = None if subset is None else subset.positions
             scores, positions = nearest.exact(vectors, query, limit, among)
         else:
-            scores, positions = self._lists.search(vectors, query, limit, subset)
+            scores, positions = self._index.search(vectors, query, limit, subset)
         return scores, self.rows.ids[positions]
 
     def sentences(self, position: int) -> Vectors | None:

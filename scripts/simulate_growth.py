@@ -33,6 +33,8 @@ SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 QUESTIONS = 200
 WANTED = 50
 """Rows a search asks for, as ours does; the recall is that of the first ten."""
+ASKED = 1.5
+"""How far a question is from such a vector: a cosine of .55, which is that of real ones."""
 PATIENCE_MS = 60_000
 """How long one way is asked, however many questions that are."""
 APART = 0.7
@@ -72,7 +74,7 @@ def simulate(folder: Path, size: int, real: Path | None) -> Iterator[Row]:
         base = topics(dice) if real is None else np.load(real, allow_pickle=False)
         records, build_s = build(folder, size, base, dice)
         near = base[dice.choice(len(base), QUESTIONS)]
-        questions = nearest.questions_near(apart(near, dice), dice)
+        questions = nearest.questions_near(apart(near, dice), dice, ASKED)
         asked: dict[str, Any] = {"questions": questions} | truths(folder, records, questions)
         np.savez(folder / "asked.npz", **asked)
         (folder / "records.json").write_text(json.dumps([vars_of(r) for r in records]))
@@ -117,15 +119,13 @@ def build(
 
 def apart(vectors: Vectors, dice: np.random.Generator) -> Vectors:
     """Return other vectors near these."""
-    noise = dice.standard_normal(vectors.shape, np.float32)
-    moved = vectors + np.float32(APART / vectors.shape[1] ** 0.5) * noise
-    return unit(moved)
+    return nearest.questions_near(vectors, dice, APART)
 
 
 def topics(dice: np.random.Generator) -> Vectors:
     """Return vectors around random topics, for want of real ones."""
     centres = unit(dice.standard_normal((500, DIMENSIONS), np.float32))
-    return nearest.questions_near(centres[dice.choice(500, 20_000)], dice)
+    return nearest.questions_near(centres[dice.choice(500, 20_000)], dice, ASKED)
 
 
 def unit(vectors: Vectors) -> Vectors:
