@@ -9,10 +9,10 @@ import numpy as np
 from retrieval.embedder import Embedder
 from retrieval.errors import LibraryUnreadable
 from retrieval.fusion import reciprocal_rank
-from retrieval.segments import Segments
+from retrieval.segments import Ids, Segments
 from retrieval.store import Store
 from retrieval.store.connection import RESTORE
-from retrieval.types import Filters, Hit, Vectors
+from retrieval.types import Document, Filters, Hit, Vectors
 from retrieval.words import content_words
 
 CANDIDATES = 50
@@ -29,12 +29,18 @@ class Snapshot:
         self._segments = _load(segments, store, generation)
         self._documents = {d.id: d for d in store.documents(generation)}
         self._passages = store.passage_count()
-        live = store.live_passage_ids(generation)
+        self._spans = store.passage_spans(generation)
+        live = _expanded(self._spans.values())
         self._live = None if len(live) == self._segments.passages else live
 
     def __len__(self) -> int:
         """How many documents there are to answer from."""
         return len(self._documents)
+
+    def allowed(self, filters: Filters | None) -> list[Document]:
+        """Return the documents that a search may look in, by path."""
+        documents = self._documents.values()
+        return [d for d in documents if filters.allow(d)] if filters else [*documents]
 
     def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
         """Return the passages that bear most on a query, best first.
@@ -44,7 +50,7 @@ class Snapshot:
         chosen = self._choose(filters)
         allowed = self._live
         if chosen is not None:
-            allowed = self._store.passage_ids(chosen)
+            allowed = _expanded(self._spans[name] for name in chosen if name in self._spans)
         vector = self._embedder.embed([query])
         dense = self._segments.search(vector, CANDIDATES, allowed)
         words = content_words(query)
@@ -82,7 +88,7 @@ class Snapshot:
     def _choose(self, filters: Filters | None) -> list[str] | None:
         if not filters:
             return None
-        return [d.id for d in self._documents.values() if filters.allow(d)]
+        return [d.id for d in self.allowed(filters)]
 
     def _similarities(
         self, ids: Sequence[int], known: dict[int, float], vector: Vectors
@@ -91,6 +97,14 @@ class Snapshot:
         missing = np.array([i for i in ids if i not in known], np.int64)
         found = self._segments.search(vector, max(1, len(missing)), missing)
         return dict(found)
+
+
+def _expanded(spans: Iterable[tuple[int, int]]) -> Ids:
+    """Return all the numbers from the first to the last of each span."""
+    first, last = np.array(list(spans), np.int64).reshape(-1, 2).T
+    lengths = last - first + 1
+    begins = lengths.cumsum() - lengths
+    return np.repeat(first - begins, lengths) + np.arange(lengths.sum(), dtype=np.int64)
 
 
 def _load(folder: Path, store: Store, generation: int) -> Segments:
