@@ -88,7 +88,8 @@ def _stated_title(front_matter: str) -> str:
 def _stated(front_matter: str) -> Stated:
     """Return the date that front matter states, and its tags: a list in brackets or of lines."""
     lists = (
-        ITEM.sub("\n", found[1] or found[2] or found[3]) for found in TAGS.finditer(front_matter)
+        ITEM.sub("\n", found[1] or found[2] or found[3] or "")
+        for found in TAGS.finditer(front_matter)
     )
     tags = (tag.strip().strip("\"'") for tags in lists for tag in BETWEEN.split(tags))
     return stated((found[1] for found in DATE.finditer(front_matter)), tags)
