@@ -809,6 +809,7 @@ def test_documents_are_labelled_on_the_page(page: Page, admin_url: str) -> None:
         {"name": "sand.md", "mimeType": "text/markdown", "buffer": b"# Sand\n\nSand is free.\n"}
     )
     row = page.locator("tbody tr", has_text="sand.md")
+    expect(page.locator("#run").get_by_role("status")).to_have_text("Read.", timeout=ANSWER_MS)
     expect(row.locator(".labels li")).to_have_text(["Beaches", "sand", "<i>sea</i>"])
 
     row.get_by_role("button", name="Label sand.md").click()
