@@ -25,6 +25,7 @@ from answer.types import (
 )
 from retrieval import Embedder, Filters, Library
 from retrieval.sentences import sentence_spans
+from retrieval.snapshot import Snapshot
 
 EVIDENCE_KEPT = 8
 EVIDENCE_SHOWN = 4
@@ -111,7 +112,7 @@ class Answerer:
         draft.found()
         nearest = tuple(Citation.of(e, n) for n, e in enumerate(evidence[:NEAREST], start=1))
         if draft.probability < self._threshold:
-            yield draft.not_found(nearest, empty=not len(snapshot))
+            yield draft.not_found(nearest, _why(snapshot, ask.filters))
             return
         yield Found(nearest)
         evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
@@ -205,9 +206,8 @@ class _Draft:
         status = Status.QUOTED if self.quoted else Status.ANSWERED
         return self._answer(status, self.reason if self.quoted else None)
 
-    def not_found(self, nearest: tuple[Citation, ...], *, empty: bool) -> Answer:
+    def not_found(self, nearest: tuple[Citation, ...], reason: str) -> Answer:
         """Return the refusal, with what is nearest."""
-        reason = "there are no documents yet" if empty else "the documents do not say"
         return self._answer(Status.NOT_FOUND, reason, nearest)
 
     def _answer(
@@ -253,6 +253,15 @@ def _sentences(
         text = text[last:]
     if text.strip() and not draft.usage.cut_short:
         yield text.strip()
+
+
+def _why(snapshot: Snapshot, filters: Filters | None) -> str:
+    """Return why nothing was found."""
+    if not len(snapshot):
+        return "there are no documents yet"
+    if not snapshot.allowed(filters):
+        return "no document matches the filter"
+    return "the documents do not say"
 
 
 def _marked(sentence: Sentence) -> str:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest.errors import NothingToIngest
@@ -20,7 +21,7 @@ class Found:
 
     `source` names it in the library: its absolute path, or what it was uploaded as. `shown` is
     what readers are told. `stamp` is its size and times on disk; empty when a change could
-    hide behind them.
+    hide behind them. `modified` is the day it was last changed (UTC); empty for an upload.
     """
 
     source: str
@@ -29,6 +30,7 @@ class Found:
     size: int = 0
     stamp: str = ""
     problem: str | None = None
+    modified: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,9 @@ def _found(path: str, root: str, now_ns: int) -> Found:
     told = HIDDEN.sub("\N{REPLACEMENT CHARACTER}", shown)
     if not (told.isprintable() and HIDDEN.sub("", source).isprintable()):
         return _refused(path, root, "Its name is not plain text. Rename it.")
-    return Found(source, told, Path(source), stat.st_size, _stamp(stat, now_ns))
+    day = datetime.fromtimestamp(stat.st_mtime, UTC).date().isoformat()
+    stamp = _stamp(stat, now_ns)
+    return Found(source, told, Path(source), stat.st_size, stamp, modified=day)
 
 
 def _stamp(stat: os.stat_result, now_ns: int) -> str:

@@ -19,7 +19,8 @@ from ingest.sandbox import Reading as Read
 from ingest.sandbox import Sandbox, Taken
 from ingest.types import Extract, PageState
 from retrieval import Document, Embedder, Library, Revision
-from retrieval.types import UPLOAD, FileRecord, FileState, Source, now
+from retrieval.labels import tidy
+from retrieval.types import UPLOAD, Dated, FileRecord, FileState, Source, now
 
 MIB = 1024 * 1024
 LARGEST_BYTES = 256 * MIB
@@ -35,7 +36,8 @@ class Entry:
     """What became of one file, and what is to be done about it when the run publishes.
 
     `document_id` is to be answered from. `revision` is to be stored first; None if it is
-    already. `moved` is the file's old place, whose document is to be found at the new one.
+    already. `moved` is the file's old place, whose document is to be found at the new one;
+    `heir_to` is the source of one whose document stays there, and its labels come along.
     `is_news` tells whether the ledger does not hold the record yet.
     """
 
@@ -44,6 +46,7 @@ class Entry:
     document_id: str | None = None
     revision: Revision | None = None
     moved: Source | None = None
+    heir_to: str = ""
     is_news: bool = True
 
 
@@ -56,7 +59,8 @@ class _Seen:
     stamp: str
     sha256: str
     size: int
-    depth: int
+    modified: str
+    depth: int = 0
 
 
 class Intake:
@@ -109,7 +113,9 @@ class Intake:
         try:
             with _opened(found.file) as file:
                 sha256 = _digest(file)
-                seen = _Seen(found.source, found.shown, found.stamp, sha256, found.size, 0)
+                seen = _Seen(
+                    *(found.source, found.shown, found.stamp, sha256, found.size, found.modified)
+                )
                 return list(self._look(seen, file, sandbox))
         except Unreadable as problem:
             upload = found.file.name if found.source.startswith(UPLOAD) else ""
@@ -133,7 +139,9 @@ class Intake:
         elif self._dry:
             yield self._expected(seen, live)
         else:
-            yield from self._read(seen, file, sandbox)
+            entry, *inside = self._read(seen, file, sandbox)
+            yield replace(entry, heir_to=self._left_by(seen))
+            yield from inside
 
     def _read(self, seen: _Seen, file: BinaryIO, sandbox: Sandbox) -> Iterator[Entry]:
         """Read a file in the sandbox, from the copy that is kept of it; then those inside."""
@@ -195,13 +203,14 @@ class Intake:
             name = member.name if again == 1 else f"{member.name}#{again}"
             source, shown = f"{container.source}!/{name}", f"{container.shown}/{name}"
             try:
-                yield from self._member(source, shown, member, container.depth + 1, sandbox)
+                yield from self._member(source, shown, member, container, sandbox)
             except Unreadable as problem:
                 yield self._failed(source, shown, str(problem))
 
     def _member(
-        self, source: str, shown: str, member: Taken, depth: int, sandbox: Sandbox
+        self, source: str, shown: str, member: Taken, container: _Seen, sandbox: Sandbox
     ) -> Iterator[Entry]:
+        depth = container.depth + 1
         if member.problem:
             raise Unreadable(member.problem)
         if not member.size:
@@ -210,11 +219,12 @@ class Intake:
             raise Unreadable(f"It is {depth} files deep in others. Unpack them.")
         with self._library.put_aside(member.copy_to) as file:
             sha256 = _digest(file)
-            seen = _Seen(source, shown, "", sha256, member.size, depth)
+            seen = _Seen(source, shown, "", sha256, member.size, container.modified, depth)
             yield from list(self._look(seen, file, sandbox))
 
     def _revise(self, seen: _Seen, read: Read, reader: str, seconds: float) -> Revision:
-        extract = read.extract
+        extract, added_at = read.extract, now()
+        date, dated = _date(extract.date, seen.modified, added_at)
         document = Document(
             id=self._identify(seen, reader),
             source=seen.source,
@@ -226,7 +236,10 @@ class Intake:
             characters=len(extract.text),
             page_starts=extract.page_starts,
             reader=reader,
-            added_at=now(),
+            added_at=added_at,
+            date=date,
+            dated=dated,
+            keywords=tidy(extract.tags),
         )
         passages = cut(document, extract, self._embedder.tokens, self._chunk_tokens)
         return Revision(document, extract.text, passages, reading_of(extract, passages, seconds))
@@ -310,6 +323,13 @@ class Intake:
                     return place
         return None
 
+    def _left_by(self, seen: _Seen) -> str:
+        """Return the source of the vanished file that a new one seems to be; nothing if none."""
+        if seen.source in self._live:
+            return ""
+        places = (place.source for place in self._places.get(seen.sha256, ()))
+        return next((s for s in places if s != seen.source and not exists(s)), "")
+
     def _outcome(self, source: str) -> Outcome:
         return Outcome.CHANGED if source in self._live else Outcome.ADDED
 
@@ -383,6 +403,13 @@ class Intake:
             run=self._run,
             met_at=now(),
         )
+
+
+def _date(stated: str, modified: str, added_at: str) -> tuple[str, Dated]:
+    """Return the day a document is of, and what says so: itself, then its file."""
+    if stated:
+        return stated, Dated.DOCUMENT
+    return (modified, Dated.FILE) if modified else (added_at[:10], Dated.ADDED)
 
 
 def _opened(path: Path) -> BinaryIO:

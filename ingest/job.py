@@ -17,10 +17,10 @@ from ingest.intake import OUT_OF_USE, Entry, Intake
 from ingest.ledger import FileReport, Outcome, Report
 from ingest.progress import Follow, Progress, Stage
 from ingest.sandbox import Sandbox
-from retrieval import Embedder, Library, Revision
+from retrieval import Embedder, Labels, Library, Relabel, Revision
 from retrieval.embedder import Embedded, embed_passages
 from retrieval.errors import RetrievalError
-from retrieval.types import Change, FileRecord, FileState, Run, RunState, now
+from retrieval.types import UPLOAD, Change, FileRecord, FileState, Run, RunState, now
 
 EMBED_AT_ONCE = 64
 """Passages a call, with their sentences: enough to sort by length and batch well, few enough to
@@ -37,12 +37,14 @@ class Options:
     """How a run is to go.
 
     `prune` withdraws documents whose files are gone from the folders that are read. `dry` looks
-    and changes nothing. `id` names the run in the library.
+    and changes nothing. `id` names the run in the library. `relabel` is done to every file below
+    the paths that are read, and not to uploads.
     """
 
     prune: bool = False
     dry: bool = False
     id: str = ""
+    relabel: Relabel = field(default_factory=Relabel)
 
 
 @dataclass(slots=True)
@@ -53,12 +55,21 @@ class _Work:
     withdrawn: list[str] = field(default_factory=list)
     moved: list[tuple[str, str, str]] = field(default_factory=list)
     files: list[FileRecord] = field(default_factory=list)
+    inherited: list[tuple[str, str]] = field(default_factory=list)
+    relabelled: list[tuple[str, Relabel]] = field(default_factory=list)
     pending: list[Revision] = field(default_factory=list)
     met: set[str] = field(default_factory=set)
 
     @property
     def change(self) -> Change:
-        return Change(self.added, self.withdrawn, self.moved, self.files)
+        return Change(
+            self.added,
+            self.withdrawn,
+            self.moved,
+            self.files,
+            inherited=self.inherited,
+            relabelled=self.relabelled,
+        )
 
 
 class Job:
@@ -122,6 +133,7 @@ class Job:
             self._stage(work, progress, follow, least=STAGE_AT_ONCE)
             follow(progress)
         self._note_gone(search, intake, work, report, prune=options.prune)
+        work.relabelled = self._relabelled(work, options.relabel)
         report.files.sort(key=lambda file: file.path)
         report.generation = self._library.generation
         if not options.dry:
@@ -181,6 +193,17 @@ class Job:
         if entry.moved:
             work.moved.append((entry.moved.document_id, source, entry.record.path))
             work.files.append(_gone(entry.moved.source, entry.moved.path))
+        if entry.heir_to:
+            work.inherited.append((entry.heir_to, source))
+
+    def _relabelled(self, work: _Work, change: Relabel) -> list[tuple[str, Relabel]]:
+        """Return the files, uploads aside, whose labels a change would not leave as they are."""
+        if not change:
+            return []
+        known = self._library.labels()
+        files = (source for source in sorted(work.met) if not source.startswith(UPLOAD))
+        labelled = ((source, known.get(source, Labels())) for source in files)
+        return [(source, change) for source, labels in labelled if change.of(labels) != labels]
 
     def _note_taken_out(
         self, found: Found, entries: Sequence[Entry], intake: Intake, work: _Work

@@ -1,6 +1,7 @@
 """Making a damaged document again from the kept copy of its file."""
 
 import time
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ingest.chunking import cut
@@ -9,6 +10,7 @@ from ingest.ledger import reading_of
 from ingest.sandbox import Sandbox
 from retrieval import Embedder, Library, Revision
 from retrieval.embedder import embed_passages
+from retrieval.labels import tidy
 
 
 def mend(
@@ -29,6 +31,7 @@ def mend(
         sandbox.read(name, kept) as read,
     ):
         extract = read.extract
+    document = replace(document, keywords=tidy(extract.tags))
     passages = cut(document, extract, embedder.tokens, min(chunk_tokens, embedder.max_tokens))
     reading = reading_of(extract, passages, time.monotonic() - began)
     revision = Revision(document, extract.text, passages, reading)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -81,7 +82,8 @@ class Extract:
     `page_starts` holds the character each page begins at, empty for formats without pages;
     `pages` has an entry for each. `tables` counts those found. `warnings` are worth knowing;
     `unread` says what the file holds that is not in the text, and what to do about it: a file
-    with any counts as not wholly read. `members` are the files inside, taken out one by one as
+    with any counts as not wholly read. `date` is the day the file says it is of, in ISO 8601, and
+    `tags` are what it says it is about. `members` are the files inside, taken out one by one as
     they are asked for; they do not cross with `to_json`. Only a file with members may have no
     text.
     """
@@ -94,6 +96,8 @@ class Extract:
     tables: int = 0
     warnings: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    date: str = ""
+    tags: tuple[str, ...] = ()
     members: Iterable[Member] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -107,6 +111,8 @@ class Extract:
             "tables": self.tables,
             "warnings": list(self.warnings),
             "unread": list(self.unread),
+            "date": self.date,
+            "tags": list(self.tags),
         }
 
     @classmethod
@@ -140,7 +146,20 @@ class Extract:
             tables=tables,
             warnings=tuple(_sound(warning) for warning in data["warnings"]),
             unread=tuple(_sound(what) for what in data["unread"]),
+            date=_day(data["date"]),
+            tags=tuple(_sound(tag) for tag in data["tags"]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a file says of itself beside its title: the day it is of, and what it is about."""
+
+    date: str = ""
+    tags: tuple[str, ...] = ()
+
+
+NOTHING_STATED = Stated()
 
 
 class Draft:
@@ -196,6 +215,7 @@ class Draft:
         *,
         warnings: Iterable[str] = (),
         unread: Iterable[str] = (),
+        stated: Stated = NOTHING_STATED,
         members: Iterable[Member] = (),
     ) -> Extract:
         """Return the text and its blocks; the title falls back on the first heading.
@@ -214,6 +234,8 @@ class Draft:
             tables=self.tables,
             warnings=(*map(clean, warnings), *hiding_warning(self._hiding)),
             unread=tuple(clean(what) for what in unread),
+            date=stated.date,
+            tags=stated.tags,
             members=members,
         )
 
@@ -223,6 +245,13 @@ def or_all_text(blocks: Sequence[Block]) -> tuple[Block, ...]:
     if any(not block.level for block in blocks):
         return tuple(blocks)
     return tuple(Block(block.start, block.stop) for block in blocks)
+
+
+def _day(text: object) -> str:
+    """Return a day in ISO 8601, or nothing; ValueError for anything else."""
+    if text != "" and str(text) != date.fromisoformat(str(text)).isoformat():
+        raise ValueError("no such day")
+    return str(text)
 
 
 def _sound(text: object) -> str:

@@ -2,6 +2,7 @@
 
 from retrieval.embedder import Embedder, SentenceTransformerEmbedder
 from retrieval.errors import RetrievalError
+from retrieval.labels import Labels, Relabel
 from retrieval.library import Library
 from retrieval.types import Document, Filters, Hit, Passage, Reading, Revision, Span, Standing
 
@@ -10,9 +11,11 @@ __all__ = [
     "Embedder",
     "Filters",
     "Hit",
+    "Labels",
     "Library",
     "Passage",
     "Reading",
+    "Relabel",
     "RetrievalError",
     "Revision",
     "SentenceTransformerEmbedder",

@@ -26,6 +26,7 @@ class Part(StrEnum):
     INDEX = "index of words"
     GENERATION = "generation"
     LEDGER = "ledger entry"
+    LABELS = "labels"
     DOCUMENT = "document"
     SEGMENT = "segment"
     ORIGINAL = "original"
@@ -43,6 +44,7 @@ class Damage:
 
 RESTORE = "Restore the library's folder from a backup, or ingest into a new one."
 REPAIR = "`footnote doctor --repair` makes it again."
+LABEL_AGAIN = "`footnote doctor --repair` takes them off: label the file again."
 
 
 class Doctor:
@@ -75,6 +77,8 @@ class Doctor:
                 self._store.rebuild_index()
             case Part.LEDGER:
                 self._store.ledger.forget(damage.name)  # the next ingest looks at the file anew
+            case Part.LABELS:
+                self._store.forget_labels(damage.name)
             case Part.SEGMENT:
                 self._embed_again(damage.name)
             case Part.ORIGINAL:
@@ -96,6 +100,8 @@ class Doctor:
             yield Damage(Part.GENERATION, str(number), problem, RESTORE)
         for source in self._store.ledger.broken_seals():
             yield Damage(Part.LEDGER, source, "It is not what was written.", REPAIR)
+        for source in self._store.broken_labels():
+            yield Damage(Part.LABELS, source, "They are not what was written.", LABEL_AGAIN)
 
     def _documents(self) -> Iterator[Damage]:
         for document_id, digest in self._store.digests():

@@ -8,6 +8,7 @@ RetrievalError
 ├── LibraryUnwritable     the folder cannot be written to, or the disk is full
 ├── LibraryBusy           another process is writing to the library
 ├── DocumentNotFound      no document has that id
+├── LabelRefused          a label is empty, too long, or one too many
 └── GenerationNotFound    there is no such generation to go back to
 """
 
@@ -42,6 +43,10 @@ class LibraryBusy(RetrievalError):
 
 class DocumentNotFound(RetrievalError):
     """No document has that id."""
+
+
+class LabelRefused(RetrievalError):
+    """A label is empty, too long, or one too many."""
 
 
 class GenerationNotFound(RetrievalError):

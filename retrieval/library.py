@@ -23,6 +23,7 @@ from retrieval.errors import (
     LibraryUnwritable,
 )
 from retrieval.files import Originals, make_folder
+from retrieval.labels import Labels, Relabel
 from retrieval.rows import Ids, Rows, Selection
 from retrieval.segments import Segment, to_merge, write_segment
 from retrieval.snapshot import Snapshot
@@ -51,6 +52,8 @@ from retrieval.types import (
 from retrieval.upkeep import Upkeep
 
 DATABASE = "library.sqlite3"
+RELABELLED = "labels"
+"""What causes a generation that has the same documents as the one before."""
 
 
 class Library:
@@ -228,11 +231,11 @@ class Library:
                 raise
             return file
 
-    def receive(self, name: str, file: BinaryIO) -> FileRecord:
+    def receive(self, name: str, file: BinaryIO, labels: Relabel | None = None) -> FileRecord:
         """Keep an upload for the next ingest, on disk when this returns.
 
-        It takes the place of what was uploaded under the same name before. `name` is what
-        readers are shown, and never a path.
+        It takes the place of what was uploaded under the same name before, and its labels.
+        `name` is what readers are shown, and never a path.
         """
         with _writing_to(self.home):
             record = FileRecord(
@@ -243,7 +246,10 @@ class Library:
                 sha256=self.uploads.keep(file),
                 met_at=now(),
             )
-            self._store.ledger.write([record])
+        before = self._store.labels().get(record.source, Labels())
+        changes = labels is not None and labels.of(before) != before
+        relabelled = [(record.source, labels)] if labels and changes else []
+        self.publish(Change(files=[record], relabelled=relabelled, cause=RELABELLED))
         return record
 
     def stage(self, revisions: Sequence[Revision], vectors: Vectors, sentences: Vectors) -> None:
@@ -315,17 +321,44 @@ class Library:
             )
         )
 
+    def labels(self) -> dict[str, Labels]:
+        """Return what operators have put on files, by source."""
+        return self._store.labels()
+
+    def relabel(self, document_ids: Sequence[str], change: Relabel) -> int:
+        """Change the labels of the files of documents; return the generation that shows it.
+
+        They stay with the file, whichever revision of it is answered from, and wherever it goes.
+        """
+        known = self._store.labels()
+        sources = dict.fromkeys(self._store.document(name).source for name in document_ids)
+        return self.publish(
+            Change(
+                relabelled=[
+                    (source, change)
+                    for source in sources
+                    for labels in [known.get(source, Labels())]
+                    if change.of(labels) != labels
+                ],
+                cause=RELABELLED,
+            )
+        )
+
     def rollback(self, to: int | None = None) -> int:
         """Publish an older generation again; None means the one before what now shows.
 
-        Returns its number. Raises GenerationNotFound. What was erased stays so.
+        Returns its number. Raises GenerationNotFound. What was erased stays so; labels stay
+        as they are.
         """
         with self.writing():
             generations = {g.number: g for g in self._store.generations(-1)}
             newest = self._store.generation()
             if to is None:
-                shown = generations[newest].restores if newest else None
-                to = (shown if shown is not None else newest) - 1
+                shown = newest
+                while shown and generations[shown].cause == RELABELLED:
+                    shown -= 1  # it has the same documents as the one before
+                restored = generations[shown].restores if shown else None
+                to = (shown if restored is None else restored) - 1
             if to not in generations or to >= newest:
                 raise GenerationNotFound(
                     f"There is no generation {to} to go back to."

@@ -9,10 +9,11 @@ import numpy as np
 from retrieval.embedder import Embedder
 from retrieval.errors import LibraryUnreadable
 from retrieval.fusion import reciprocal_rank
+from retrieval.rows import Ids
 from retrieval.segments import Segments
 from retrieval.store import Store
 from retrieval.store.connection import RESTORE
-from retrieval.types import Filters, Hit, Vectors
+from retrieval.types import Document, Filters, Hit, Vectors
 from retrieval.words import content_words
 
 CANDIDATES = 50
@@ -35,7 +36,9 @@ class Snapshot:
         self._store = store
         self._embedder = embedder
         opened = before._segments if before else None
-        self._segments: Segments = _load(segments, store, generation, opened)
+        self._spans = store.passage_spans(generation)
+        live = _expanded(self._spans.values())
+        self._segments: Segments = _load(segments, store, generation, live, opened)
         self._documents = {d.id: d for d in store.documents(generation)}
         self._passages = store.passage_count()
 
@@ -43,13 +46,20 @@ class Snapshot:
         """How many documents there are to answer from."""
         return len(self._documents)
 
+    def allowed(self, filters: Filters | None) -> list[Document]:
+        """Return the documents that a search may look in, by path."""
+        documents = self._documents.values()
+        return [d for d in documents if filters.allow(d)] if filters else [*documents]
+
     def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
         """Return the passages that bear most on a query, best first.
 
         The dense and the lexical ranking are fused by reciprocal rank.
         """
         chosen = self._choose(filters)
-        allowed = None if chosen is None else self._store.passage_ids(chosen)
+        allowed = None
+        if chosen is not None:
+            allowed = _expanded(self._spans[name] for name in chosen if name in self._spans)
         vector = self._embedder.embed([query])
         dense = self._segments.search(vector, CANDIDATES, allowed)
         words = content_words(query)
@@ -94,7 +104,7 @@ class Snapshot:
     def _choose(self, filters: Filters | None) -> list[str] | None:
         if not filters:
             return None
-        return [d.id for d in self._documents.values() if filters.allow(d)]
+        return [d.id for d in self.allowed(filters)]
 
     def _similarities(
         self, ids: Sequence[int], known: dict[int, float], vector: Vectors
@@ -105,12 +115,22 @@ class Snapshot:
         return dict(found)
 
 
-def _load(folder: Path, store: Store, generation: int, opened: Segments | None) -> Segments:
+def _expanded(spans: Iterable[tuple[int, int]]) -> Ids:
+    """Return all the numbers from the first to the last of each span."""
+    first, last = np.array(list(spans), np.int64).reshape(-1, 2).T
+    lengths = last - first + 1
+    begins = lengths.cumsum() - lengths
+    return np.repeat(first - begins, lengths) + np.arange(lengths.sum(), dtype=np.int64)
+
+
+def _load(
+    folder: Path, store: Store, generation: int, live: Ids, opened: Segments | None
+) -> Segments:
     """Load the segments of a generation; again, if they were merged meanwhile."""
     while True:
         records = store.segments(generation)
         try:
-            return Segments(folder, records, store.live_passage_ids(generation), opened)
+            return Segments(folder, records, live, opened)
         except LibraryUnreadable:
             if records == store.segments(generation):
                 raise

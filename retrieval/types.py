@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retrieval.labels import Relabel, folded
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Unit-length rows: float32, shape (texts, dimensions)."""
@@ -46,12 +47,23 @@ class Passage:
     sentences: tuple[Span, ...] = ()
 
 
+class Dated(StrEnum):
+    """What says which day a document is of."""
+
+    DOCUMENT = "document"  # the document itself
+    FILE = "file"  # when its file was last changed
+    ADDED = "added"  # when it was read, for want of anything better
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One revision of a document: its id changes when its content does.
 
     `path` is what readers are shown; `source` is the absolute file it was read from.
     `page_starts` holds the character each page begins at, empty for formats without pages.
+    `date` is a day in ISO 8601. `keywords` are the tags that the file states; `tags` are those
+    that count, after what an operator added and took away, and `group` is the operator's too:
+    these belong to the source, and are not stored with the revision.
     """
 
     id: str
@@ -65,6 +77,11 @@ class Document:
     page_starts: tuple[int, ...]
     reader: str
     added_at: str
+    date: str = ""
+    dated: Dated = Dated.ADDED
+    keywords: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    group: str = ""
 
     def page_at(self, offset: int) -> int | None:
         """Return the page, from 1, that a character of the text stands on."""
@@ -224,7 +241,8 @@ class Change:
 
     A live revision of the same source as one that is added is withdrawn by itself. `moved`
     holds (document id, new source, new path). `forgotten` are sources whose ledger entries go
-    first, so that nothing they say stands in the way.
+    first, so that nothing they say stands in the way. `inherited` holds (old source, new source)
+    where a file takes over the labels of another, and `relabelled` changes those of a source.
     """
 
     added: Sequence[str] = ()
@@ -232,34 +250,47 @@ class Change:
     moved: Sequence[tuple[str, str, str]] = ()
     files: Sequence[FileRecord] = ()
     forgotten: Sequence[str] = ()
+    inherited: Sequence[tuple[str, str]] = ()
+    relabelled: Sequence[tuple[str, Relabel]] = ()
     cause: str = "ingest"
     restores: int | None = None
 
     def __bool__(self) -> bool:
         """Whether answers change at all."""
-        return bool(self.added or self.withdrawn or self.moved) or self.restores is not None
+        changed = self.added or self.withdrawn or self.moved or self.relabelled
+        return bool(changed) or self.restores is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which documents a search may look in; an empty filter lets all through.
+    """Which documents a search may look in: where all that is given holds.
 
-    `folder` matches a leading part of the shown path, whole names only.
+    An empty filter lets all through. `folder` matches a leading part of the shown path, whole
+    names only. `date_from` and `date_to` are days in ISO 8601, both included. Of several
+    documents, types, tags or groups any one will do; capital letters in labels do not matter.
     """
 
     document_ids: tuple[str, ...] = ()
     folder: str | None = None
     media_types: tuple[str, ...] = ()
+    date_from: str | None = None
+    date_to: str | None = None
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is filtered at all."""
-        return bool(self.document_ids or self.folder or self.media_types)
+        return self != Filters()
 
     def allow(self, document: Document) -> bool:
         """Whether a search may look in this document."""
         return (
             (not self.document_ids or document.id in self.document_ids)
             and (not self.media_types or document.media_type in self.media_types)
+            and (self.date_from is None or document.date >= self.date_from)
+            and (self.date_to is None or "" < document.date <= self.date_to)
+            and (not self.groups or _meet(self.groups, (document.group,)))
+            and (not self.tags or _meet(self.tags, document.tags))
             and (self.folder is None or _within(document.path, self.folder))
         )
 
@@ -279,7 +310,11 @@ class Hit:
 
 
 def _within(path: str, folder: str) -> bool:
-    return PurePosixPath(path).is_relative_to(PurePosixPath(folder))
+    return f"{path}/".startswith(f"{folder.rstrip('/')}/".removeprefix("/"))
+
+
+def _meet(wanted: Sequence[str], given: Sequence[str]) -> bool:
+    return not {*map(folded, wanted)}.isdisjoint(map(folded, given))
 
 
 def indexed_text(title: str, heading: Sequence[str], text: str) -> str:

@@ -1,7 +1,7 @@
 """Everything a library holds, in a form that two of them can be compared by."""
 
 import hashlib
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ def contents(library: Library) -> Contents:
     return {
         "generations": {n: _generation(library, n, vectors) for n in numbers},
         "ledger": {record.source: _entry(record) for record in library.ledger.files()},
+        "labels": {source: astuple(labels) for source, labels in library.labels().items()},
     }
 
 
@@ -63,7 +64,7 @@ def _document(library: Library, document: Document, vectors: dict[int, bytes]) -
     revision = store.revision(document.id)
     ids = sorted(store.passage_ids([document.id]).tolist())
     return {
-        "row": astuple(document)[:-1],
+        "row": astuple(replace(document, added_at="", date="")),
         "text": revision.text,
         "passages": [astuple(passage) for passage in revision.passages],
         "vectors": [vectors[number] for number in ids],

@@ -25,7 +25,7 @@ from tests.stand_ins import WordEmbedder
 DATABASE = "library.sqlite3"
 TABLES = (
     *("setting", "generation", "presence", "document", "document_text", "passage", "segment"),
-    *("reading", "file", "run"),
+    *("reading", "file", "label", "run"),
 )
 UNSEALED = ("run",)
 """Nothing is answered from what is remembered of runs, and nothing notes how it was written."""

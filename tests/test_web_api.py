@@ -353,6 +353,51 @@ def test_the_documents_are_listed(sample_shelf: Shelf) -> None:
     assert "leave-policy-2026.pdf" in done.stdout
 
 
+def test_commands_label_documents_and_look_only_where_they_are_told(tmp_path: Path) -> None:
+    docs, home = tmp_path / "docs", ("--home", str(tmp_path / "library"))
+    for name, text in (("hr/leave.md", "Leave is 28 days."), ("fees/dogs.md", "A dog is £31.")):
+        (docs / name).parent.mkdir(parents=True)
+        (docs / name).write_text(f"---\ndate: 2024-05-01\ntags: [draft]\n---\n{text}\n")
+    done = footnote("ingest", str(docs), "--tag", "handbook", "--group", "Council", *home)
+    assert done.returncode == 0, done.stderr
+    footnote("documents", "group", "hr/leave.md", "HR", *home)
+    done = footnote("documents", "tag", "hr/leave.md", "--remove", "draft", "--json", *home)
+    assert json.loads(done.stdout)["documents"][0]["tags"] == ["handbook"]
+
+    def found(*where: str) -> set[str]:
+        done = footnote("search", "how much is it", *where, "--json", *home)
+        return {hit["path"] for hit in json.loads(done.stdout)["hits"]}
+
+    assert found("--group", "hr") == found("--folder", "hr") == {"hr/leave.md"}
+    assert found("--tag", "DRAFT") == found("--document", "fees/dogs.md") == {"fees/dogs.md"}
+    assert len(found("--type", "md", "--since", "2024-05-01", "--until", "2024-05-01")) == 2
+    assert found("--type", "pdf") == set()
+    listed = footnote("documents", "list", "--group", "HR", *home).stdout
+    assert "hr/leave.md" in listed
+    assert "dogs" not in listed
+    done = footnote("ask", "what is a dog", "--since", "2025-01-01", *home)
+    assert "Not found: no document matches the filter." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--since", "May"], "--since: “May” is no day"),
+        (["--since", "2026-02-02", "--until", "2026-02-01"], "2026-02-02 is after"),
+        (["--type", "exe"], "no type of document"),
+        (["--tag", ""], "at least 1 character"),
+        (["--document", "nothing.pdf"], "There is no document nothing.pdf"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    options: list[str], says: str, sample_shelf: Shelf
+) -> None:
+    done = footnote("documents", "list", *options, "--home", str(sample_shelf.home))
+
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "says"),
     [

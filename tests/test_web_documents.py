@@ -754,6 +754,117 @@ def test_however_the_service_ends_its_ingest_ends_too(
     assert last.state is (RunState.FAILED if number is signal.SIGTERM else RunState.RUNNING)
 
 
+# Labels and filters
+
+
+def labelled_form(
+    *fields: tuple[str, str], file: Given = ("bees.md", "# Bees\n\nA hive costs 8 euros.")
+) -> bytes:
+    parts = b"".join(
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields
+    )
+    return parts + form(file)
+
+
+def test_documents_are_labelled_and_filtered_by(service: Service) -> None:
+    body = labelled_form(("tag", "insects"), ("tag", "Fees"), ("group", "Parks"))
+    _, _, reply = send("POST", f"{service.url}/v1/documents", body, FORM)
+    ended(service.url, reply["ingestion"]["id"])
+    name = ids(service.url)["bees.md"]
+    url = f"{service.url}/v1/documents/{name}"
+
+    _, _, bees = send("GET", url)
+    assert (bees["tags"], bees["group"], bees["dated"]) == (["insects", "Fees"], "Parks", "added")
+    assert bees["date"] == bees["added_at"][:10]
+    status, _, bees = send("PATCH", url, {"tags": ["fees", "hives"], "group": "Gardens"})
+    assert (status, bees["tags"], bees["group"]) == (200, ["Fees", "hives"], "Gardens")
+    assert send("PATCH", url, {"tags": ["hives"]})[2]["group"] == "Gardens"
+
+    _, _, listed = send("GET", f"{service.url}/v1/documents?tags=HIVES&tags=none&groups=gardens")
+    assert [d["path"] for d in listed["documents"]] == ["bees.md"]
+    _, _, listed = send("GET", f"{service.url}/v1/documents?tags=hives&date_to=2020-01-01")
+    assert listed["documents"] == []
+    asked = {"query": "hive", "filters": {"groups": ["Gardens"]}}
+    _, _, hits = send("POST", f"{service.url}/v1/search", asked)
+    assert {hit["path"] for hit in hits["hits"]} == {"bees.md"}
+    _, _, labels = send("GET", f"{service.url}/v1/labels")
+    assert {"value": "hives", "name": "hives", "documents": 1} in labels["tags"]
+    assert {"value": "Gardens", "name": "Gardens", "documents": 1} in labels["groups"]
+    assert "Markdown" in {kind["name"] for kind in labels["media_types"]}
+
+    ended(service.url, upload(service.url, ("bees.md", "# Bees\n\nA hive costs 9 euros.")))
+    _, _, bees = send("GET", f"{service.url}/v1/documents/{ids(service.url)['bees.md']}")
+    assert (bees["id"] != name, bees["tags"], bees["group"]) == (True, ["hives"], "Gardens")
+    assert (
+        send("PATCH", f"{service.url}/v1/documents/{bees['id']}", {"group": None})[2]["group"]
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"tags": [""]}, "at least one character"),
+        ({"tags": ["a,b"]}, "comma"),
+        ({"group": "x" * 65}, "longer than 64"),
+        ({"tags": "a"}, "“tags”"),
+        ({"label": "a"}, "“label” is not known"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_a_label_is_refused(
+    service: Service, body: dict[str, Any], says: str
+) -> None:
+    name = next(iter(ids(service.url).values()))
+    status, _, problem = send("PATCH", f"{service.url}/v1/documents/{name}", body)
+
+    assert status == 422
+    assert says in problem["detail"]
+
+
+def test_a_label_that_cannot_be_means_that_no_file_is_taken(client: FlaskClient) -> None:
+    reply = client.post("/v1/documents", data=labelled_form(("tag", "a,b")), headers=FORM)
+
+    assert reply.status_code == 422
+    assert client.get("/v1/documents?state=all").get_json()["files"] == []
+
+
+BAD_FILTERS = [
+    ({"date_from": "2026-02-30"}, "“2026-02-30” is no day"),
+    ({"date_to": "yesterday"}, "“yesterday” is no day"),
+    ({"date_from": "2026-02-02", "date_to": "2026-02-01"}, "is after"),
+    ({"tags": [""]}, "at least 1 character"),
+    ({"groups": [" "]}, "at least 1 character"),
+    ({"folder": ""}, "at least 1 character"),
+    ({"media_types": ["application/x-nothing"]}, "no type of document"),
+]
+
+
+@pytest.mark.parametrize(("filters", "says"), BAD_FILTERS, ids=str)
+def test_a_filter_that_makes_no_sense_is_refused(
+    client: FlaskClient, filters: dict[str, Any], says: str
+) -> None:
+    replies = [
+        client.post("/v1/search", json={"query": "bees", "filters": filters}),
+        client.post("/v1/answers", json={"question": "bees?", "filters": filters}),
+        client.get("/v1/documents", query_string=filters),
+    ]
+
+    for reply in replies:
+        assert reply.status_code == 422
+        assert reply.mimetype == "application/problem+json"
+        assert says in reply.get_json()["detail"]
+
+
+def test_an_answer_says_that_no_document_matches_the_filter(service: Service) -> None:
+    asked = {"question": "What does a hive cost?", "filters": {"tags": ["none such"]}}
+    _, _, answer = send("POST", f"{service.url}/v1/answers", asked)
+
+    assert (answer["status"], answer["nearest"]) == ("not_found", [])
+    assert answer["reason"] == "no document matches the filter"
+
+
 # Who may
 
 
@@ -774,6 +885,7 @@ def test_a_page_from_elsewhere_may_change_nothing(
         ("POST", "/v1/documents"),
         ("DELETE", "/v1/documents/x"),
         ("POST", "/v1/documents/x/restore"),
+        ("PATCH", "/v1/documents/x"),
         ("POST", "/v1/ingestions"),
         ("DELETE", "/v1/ingestions/x"),
         ("POST", "/v1/answers"),
@@ -798,6 +910,7 @@ def test_beyond_loopback_changing_takes_a_token(app_of: Callable[..., Flask]) ->
         ("POST", "/v1/documents"),
         ("DELETE", "/v1/documents/x"),
         ("POST", "/v1/documents/x/restore"),
+        ("PATCH", "/v1/documents/x"),
         ("POST", "/v1/ingestions"),
         ("DELETE", "/v1/ingestions/x"),
     ]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -653,7 +653,7 @@ def test_the_documents_are_listed_and_can_be_narrowed(page: Page, server_url: st
     page.goto(f"{server_url}/documents")
     rows = page.locator("tbody tr:visible")
     count = rows.count()
-    page.get_by_label("Filter by title or path").fill("LEAVE 2026")
+    page.get_by_label("Filter by title, path, group or tag").fill("LEAVE 2026")
     expect(rows).to_have_count(1)
     expect(page.get_by_role("status")).to_have_text(f"1 of {count} documents")
     expect(rows.first).to_contain_text("leave-policy-2026.pdf")
@@ -661,6 +661,55 @@ def test_the_documents_are_listed_and_can_be_narrowed(page: Page, server_url: st
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Leave policy")
+
+
+def test_where_to_look_is_chosen_by_keyboard_and_shared_by_address(
+    page: Page, server_url: str
+) -> None:
+    asked = stub(page, reply("answered"))
+    page.goto(server_url)
+    page.get_by_text("Look in…").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("PDF").focus()
+    page.keyboard.press("Space")
+    page.get_by_label("from", exact=True).fill("2026-01-02")
+    chips = page.get_by_role("list", name="Looking only in").get_by_role("button")
+    expect(chips).to_have_text(["PDF ×", "From 2026-01-02 ×"])
+    ask(page, "How long?")
+    filters = {"media_types": ["application/pdf"], "date_from": "2026-01-02"}
+    assert asked[-1]["filters"] == filters
+    assert "media_types=application%2Fpdf&date_from=2026-01-02" in page.url
+
+    page.goto(page.url)  # as whoever it was sent to
+    answered(page)
+    assert asked[-1]["filters"] == filters
+    chips.first.focus()
+    page.keyboard.press("Enter")
+    expect(chips).to_have_text(["From 2026-01-02 ×"])
+    expect(chips.first).to_be_focused()
+    assert page.url.endswith("/?q=How+long%3F&date_from=2026-01-02")
+    page.keyboard.press("Enter")
+    expect(page.locator("#chips")).to_be_hidden()
+    ask(page, "And now?")
+    assert "filters" not in asked[-1]
+
+
+def test_a_shared_choice_that_is_not_there_any_more_stays_chosen(
+    page: Page, server_url: str
+) -> None:
+    page.goto(f"{server_url}/?q=annual+leave&folder=gone&tags={quote('<b>old</b>')}")
+    turn = answered(page)
+    expect(turn.get_by_role("status")).to_contain_text("No document matches the filter.")
+    expect(page.locator("#chips button")).to_have_text(["gone ×", "<b>old</b> ×"])
+
+
+def test_one_document_alone_can_be_asked(page: Page, server_url: str) -> None:
+    page.goto(f"{server_url}/documents")
+    page.get_by_role("link", name="Fee schedule").first.click()
+    page.get_by_role("link", name="Ask only this one").click()
+    expect(page.locator("#chips button")).to_have_text([re.compile("Fee schedule.* ×")])
+    turn = ask(page, "What does a dog licence cost?")
+    expect(turn.locator(".sources .place").first).to_contain_text("Fee schedule")
 
 
 def test_an_empty_library_tells_how_to_fill_it(
@@ -750,6 +799,31 @@ def test_a_file_that_is_refused_is_named(page: Page, watch: Watch, admin_url: st
     expect(page.locator("#run [role=status]")).to_contain_text(
         "setup.exe: Files called “.exe” are not read"
     )
+
+
+def test_documents_are_labelled_on_the_page(page: Page, admin_url: str) -> None:
+    page.goto(f"{admin_url}/documents")
+    page.get_by_label("Group").first.fill("Beaches")
+    page.get_by_label("Tags").first.fill("sand, <i>sea</i>")
+    page.get_by_label("Choose files").set_input_files(
+        {"name": "sand.md", "mimeType": "text/markdown", "buffer": b"# Sand\n\nSand is free.\n"}
+    )
+    row = page.locator("tbody tr", has_text="sand.md")
+    expect(page.locator("#run").get_by_role("status")).to_have_text("Read.", timeout=ANSWER_MS)
+    expect(row.locator(".labels li")).to_have_text(["Beaches", "sand", "<i>sea</i>"])
+
+    row.get_by_role("button", name="Label sand.md").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Group")).to_have_value("Beaches")
+    dialog.get_by_label("Group").fill("Shores")
+    dialog.get_by_label("Tags").fill("sand, dunes")
+    page.keyboard.press("Enter")
+    expect(row.locator(".labels li")).to_have_text(["Shores", "sand", "dunes"])
+    expect(row.get_by_role("button", name="Label sand.md")).to_be_focused()
+    row.get_by_role("button", name="Label sand.md").click()
+    dialog.get_by_label("Group").fill("No")
+    page.keyboard.press("Escape")
+    expect(row.locator(".labels li").first).to_have_text("Shores")
 
 
 def test_the_folders_are_read_again_from_the_page(page: Page, admin_url: str) -> None:

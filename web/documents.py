@@ -1,4 +1,4 @@
-"""The documents over HTTP: list them, add to them, withdraw them."""
+"""The documents over HTTP: list them, add to them, label them, withdraw them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from retrieval import Document, Library, Reading, Standing
 from retrieval.errors import LibraryBusy
 from retrieval.types import UPLOAD, FileRecord, FileState
-from web.api import services
+from web.api import body, services
 from web.guard import writes
 from web.problems import Gone, InvalidRequest
 from web.schema import (
@@ -17,7 +17,10 @@ from web.schema import (
     DocumentReply,
     DocumentsReply,
     FileReply,
+    FilterFields,
     IngestionReply,
+    LabelsReply,
+    LabelsRequest,
     UploadReply,
 )
 from web.uploads import received
@@ -29,13 +32,15 @@ bp = Blueprint("documents", __name__)
 def documents() -> ResponseReturnValue:
     """List the documents answers come from, or all that became of any file."""
     state, library = request.args.get("state", "current"), services().library
+    filters = FilterFields.of_query(request.args).filters()
     if state == "current":
-        listed = [DocumentReply.of(d, Standing.CURRENT) for d in library.documents()]
+        allowed = (d for d in library.documents() if filters.allow(d))
+        listed = [DocumentReply.of(d, Standing.CURRENT) for d in allowed]
         return jsonify(DocumentsReply(documents=listed).model_dump(exclude={"files"}))
     if state != "all":
         raise InvalidRequest("“state” may be “current” or “all”.")
-    listed = [DocumentReply.of(d, standing) for d, standing in library.history()]
-    files = [FileReply.of(record) for record in unanswered(library)]
+    listed = [DocumentReply.of(d, s) for d, s in library.history() if filters.allow(d)]
+    files = [FileReply.of(record) for record in unanswered(library) if not filters]
     return jsonify(DocumentsReply(documents=listed, files=files).model_dump())
 
 
@@ -44,8 +49,8 @@ def documents() -> ResponseReturnValue:
 def add_documents() -> ResponseReturnValue:
     """Receive files and have them read."""
     library = services().library
-    with received(library.home) as uploads:
-        records = [library.receive(upload.name, upload.file) for upload in uploads]
+    with received(library.home) as (uploads, labels):
+        records = [library.receive(upload.name, upload.file, labels) for upload in uploads]
     run = services().ingestions.read_uploads()
     files = [FileReply.of(record) for record in records]
     return accepted(run.id, UploadReply(ingestion=IngestionReply.of(run), files=files).model_dump())
@@ -58,6 +63,22 @@ def document(document_id: str) -> ResponseReturnValue:
     found, standing = library.document(document_id), library.standing(document_id)
     reply = DocumentDetailReply.whole(found, standing, library.reading(document_id))
     return jsonify(reply.model_dump())
+
+
+@bp.patch("/v1/documents/<document_id>")
+@writes
+def label(document_id: str) -> ResponseReturnValue:
+    """Change the tags and the group of a document's file."""
+    library = services().library
+    asked = LabelsRequest.parse(body())
+    library.relabel([document_id], asked.change(library.document(document_id)))
+    return document(document_id)
+
+
+@bp.get("/v1/labels")
+def labels() -> ResponseReturnValue:
+    """List what the documents can be filtered by."""
+    return jsonify(LabelsReply.of(services().library.documents()).model_dump())
 
 
 @bp.delete("/v1/documents/<document_id>")

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from web import schema
-from web.uploads import FIELD
+from web.uploads import FIELD, GROUP, TAG
 
 REF = "#/components/schemas/{model}"
 MODELS: list[type[BaseModel]] = [
@@ -19,6 +19,8 @@ MODELS: list[type[BaseModel]] = [
     schema.DocumentDetailReply,
     schema.DocumentsReply,
     schema.ChangeReply,
+    schema.LabelsRequest,
+    schema.LabelsReply,
     schema.UploadReply,
     schema.IngestionRequest,
     schema.IngestionReply,
@@ -60,13 +62,17 @@ def _paths() -> dict[str, Any]:
         "/v1/documents": {
             "get": {
                 **_get("List the documents", _json("DocumentsReply")),
-                "parameters": [_choice("state", "current", "all")],
+                "parameters": [_choice("state", "current", "all"), *_filters()],
             },
             "post": _upload(),
         },
         "/v1/documents/{id}": {
             "parameters": [one],
             "get": _get("Describe a document", _json("DocumentDetailReply")),
+            "patch": {
+                **_write("Change a document's tags and group", _json("DocumentDetailReply")),
+                "requestBody": {"required": True, "content": _json("LabelsRequest")},
+            },
             "delete": {
                 **_write("Withdraw a document, or erase it for good", _json("ChangeReply")),
                 "parameters": [_choice("erase", "false", "true")],
@@ -80,6 +86,7 @@ def _paths() -> dict[str, Any]:
             "parameters": [one],
             "get": _get("The text that citations count characters of", _text()),
         },
+        "/v1/labels": {"get": _get("List what documents can be filtered by", _json("LabelsReply"))},
         "/v1/ingestions": {
             "get": _get("List the newest runs", _json("IngestionsReply")),
             "post": _begin(),
@@ -126,7 +133,9 @@ def _write(summary: str, content: dict[str, Any], status: str = "200") -> dict[s
 
 def _upload() -> dict[str, Any]:
     file = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
-    form = {"type": "object", "required": [FIELD], "properties": {FIELD: file}}
+    tags = {"type": "array", "items": {"type": "string"}}
+    fields = {FIELD: file, TAG: tags, GROUP: {"type": "string"}}
+    form = {"type": "object", "required": [FIELD], "properties": fields}
     content = {"multipart/form-data": {"schema": form}}
     return {
         **_write("Add files, and have them read", _json("UploadReply"), "202"),
@@ -150,6 +159,12 @@ def _follow() -> dict[str, Any]:
         }
     }
     return {**described, "parameters": [_choice("stream", "false", "true")]}
+
+
+def _filters() -> list[dict[str, Any]]:
+    """Return the filters as parameters of an address; those with several values are repeated."""
+    fields = schema.FilterFields.model_json_schema()["properties"]
+    return [{"name": name, "in": "query", "schema": field} for name, field in fields.items()]
 
 
 def _choice(name: str, default: str, other: str) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from web.api import services
 from web.documents import notes_of, shown, unanswered
 from web.guard import guard
 from web.ingestions import GOING
+from web.kinds import name_of
 from web.problems import InvalidRequest
+from web.schema import LabelsReply
 
 bp = Blueprint("pages", __name__)
 
@@ -35,7 +37,14 @@ class Section:
 def ask() -> ResponseReturnValue:
     """Show the page to ask a question on."""
     documents = services().library.documents()
-    return render_template("ask.html", documents=documents, question=request.args.get("q", ""))
+    named = request.args.getlist("document_ids")
+    return render_template(
+        "ask.html",
+        documents=documents,
+        labels=LabelsReply.of(documents),
+        chosen=[{"value": d.id, "name": d.title} for d in documents if d.id in named],
+        question=request.args.get("q", ""),
+    )
 
 
 @bp.get("/documents")
@@ -47,6 +56,8 @@ def documents() -> ResponseReturnValue:
         documents=library.documents(),
         notes={name: notes_of(reading) for name, reading in library.readings().items()},
         files=unanswered(library),
+        kind=name_of,
+        groups=sorted({d.group for d in library.documents()} - {""}),
         guard=guard(),
         folders=services().settings.folders,
         suffixes=",".join(BY_SUFFIX),

@@ -1,15 +1,39 @@
 """The shapes of requests and replies, version 1. `/openapi.json` is made from them."""
 
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from werkzeug.datastructures import MultiDict
 
 from answer import Answer, Ask, Citation, Sentence
 from answer.types import ModelCard
-from retrieval import Document, Filters, Hit, Reading, Standing
-from retrieval.types import FileRecord, FileState, Run, RunState
+from retrieval import Document, Filters, Hit, Reading, Relabel, Standing
+from retrieval.labels import folded
+from retrieval.types import Dated, FileRecord, FileState, Run, RunState
+from web.kinds import media_type_of, name_of
 from web.problems import InvalidRequest
+
+
+def _day(text: str) -> str:
+    """Return a day in ISO 8601; ValueError if it is none."""
+    try:
+        if date.fromisoformat(text).isoformat() == text:
+            return text
+    except ValueError:
+        pass
+    raise ValueError(f"“{text}” is no day; write it as in 2026-03-31")
 
 
 class Request(BaseModel):
@@ -30,18 +54,48 @@ class Request(BaseModel):
             raise InvalidRequest(f"The body has a name that cannot be: {problem}.") from problem
 
 
-class FilterFields(BaseModel):
-    """Which documents to look in; all that are given must hold."""
+Named = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Day = Annotated[str, AfterValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 
-    model_config = ConfigDict(extra="forbid", strict=True)
 
-    document_ids: list[str] = Field([], max_length=1000)
-    folder: str | None = Field(None, description="A leading part of the path, whole names only.")
-    media_types: list[str] = Field([], max_length=20)
+class FilterFields(Request):
+    """Which documents to look in: all that is given must hold, of several values any one."""
+
+    document_ids: list[Named] = Field([], max_length=1000)
+    folder: Named | None = Field(None, description="A leading part of the path, whole names only.")
+    media_types: list[Annotated[Named, AfterValidator(media_type_of)]] = Field(
+        [], max_length=20, description="Media types, or ends of file names such as “pdf”."
+    )
+    date_from: Day | None = Field(None, description="The first day, as in 2026-03-31.")
+    date_to: Day | None = Field(None, description="The last day, included.")
+    tags: list[Named] = Field([], max_length=100, description="Capital letters do not matter.")
+    groups: list[Named] = Field([], max_length=100, description="Capital letters do not matter.")
+
+    @model_validator(mode="after")
+    def in_order(self) -> Self:
+        """Refuse a period that ends before it begins."""
+        if self.date_from and self.date_to and self.date_from > self.date_to:
+            raise ValueError(f"“date_from” {self.date_from} is after “date_to” {self.date_to}")
+        return self
+
+    @classmethod
+    def of_query(cls, query: MultiDict[str, str]) -> Self:
+        """Return the filters among the parameters of an address; lists are given value by value."""
+        single = ("folder", "date_from", "date_to")
+        given = {name: values for name, values in query.lists() if name in cls.model_fields}
+        return cls.parse({n: v[-1] if n in single else v for n, v in given.items()})
 
     def filters(self) -> Filters:
         """Return them as the library takes them."""
-        return Filters(tuple(self.document_ids), self.folder, tuple(self.media_types))
+        return Filters(
+            document_ids=tuple(self.document_ids),
+            folder=self.folder,
+            media_types=tuple(self.media_types),
+            date_from=self.date_from,
+            date_to=self.date_to,
+            tags=tuple(self.tags),
+            groups=tuple(self.groups),
+        )
 
 
 class AskRequest(Request):
@@ -253,6 +307,10 @@ class DocumentReply(BaseModel):
     characters: int
     pages: int | None
     added_at: str
+    date: str | None = Field(description="The day the document is of.")
+    dated: Dated = Field(description="What says so: the document, its file, or its being added.")
+    tags: list[str]
+    group: str | None
     state: Standing
     current: bool
 
@@ -269,6 +327,10 @@ class DocumentReply(BaseModel):
             characters=document.characters,
             pages=len(document.page_starts) or None,
             added_at=document.added_at,
+            date=document.date or None,
+            dated=document.dated,
+            tags=list(document.tags),
+            group=document.group or None,
             state=standing,
             current=standing is Standing.CURRENT,
             **more,
@@ -365,6 +427,50 @@ class ChangeReply(BaseModel):
     state: Standing
 
 
+class LabelsRequest(Request):
+    """What a document is to be labelled with; what is left out stays as it is."""
+
+    tags: list[str] = Field([], description="All the tags it is to have.")
+    group: str | None = Field(None, description="The group it is to belong to; null for none.")
+
+    def change(self, document: Document) -> Relabel:
+        """Return what makes the document's labels these."""
+        known, wanted = document.tags, {folded(tag.strip()) for tag in self.tags}
+        given = self.model_fields_set
+        return Relabel(
+            add=tuple(self.tags),
+            remove=tuple(t for t in known if "tags" in given and folded(t) not in wanted),
+            group=(self.group or "").strip() if "group" in given else None,
+        )
+
+
+class CountReply(BaseModel):
+    """A value to filter by, what people call it, and how many documents have it."""
+
+    value: str
+    name: str
+    documents: int
+
+
+class LabelsReply(BaseModel):
+    """What there is to filter by; a folder counts what is in the folders below it, too."""
+
+    folders: list[CountReply]
+    groups: list[CountReply]
+    tags: list[CountReply]
+    media_types: list[CountReply]
+
+    @classmethod
+    def of(cls, documents: Sequence[Document]) -> Self:
+        """Return what documents can be told apart by."""
+        return cls(
+            folders=_counted(folder for d in documents for folder in _folders(d.path)),
+            groups=_counted(d.group for d in documents if d.group),
+            tags=_counted(tag for d in documents for tag in d.tags),
+            media_types=_counted((d.media_type for d in documents), name_of),
+        )
+
+
 class IngestionRequest(Request):
     """Which of the operator's folders to read again: by name or path, or all of them."""
 
@@ -425,6 +531,21 @@ class Problem(BaseModel):
     detail: str
 
 
+def _folders(path: str) -> Iterator[str]:
+    """Return the folders a document is in, outermost first."""
+    parts = path.split("/")[:-1]
+    return ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+
+
+def _counted(values: Iterable[str], name: Callable[[str], str] = str) -> list[CountReply]:
+    """Return each value once, whatever its capital letters, by name."""
+    counts: dict[str, CountReply] = {}
+    for value in values:
+        first = CountReply(value=value, name=name(value), documents=0)
+        counts.setdefault(folded(value), first).documents += 1
+    return sorted(counts.values(), key=lambda count: folded(count.name))
+
+
 def _telling(text: str) -> str:
     text = text.encode("utf-8", "replace").decode()
     if not any(c.isalnum() for c in text):
@@ -437,4 +558,6 @@ def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return f"“{name}” is not known here."
     message = str(error["msg"]).removeprefix("Value error, ")
+    if not name:
+        return f"{message}."
     return f"“{name}”: {message[:1].lower()}{message[1:]}."

@@ -16,10 +16,12 @@ from werkzeug.formparser import FormDataParser
 from ingest.errors import Unreadable
 from ingest.intake import LARGEST_BYTES, MIB
 from ingest.readers import BY_SUFFIX, SUFFIX, sniff
+from retrieval import Relabel
 from retrieval.errors import LibraryUnwritable
 from web.problems import InvalidRequest
 
 FIELD = "file"
+TAG, GROUP = "tag", "group"
 LONGEST_NAME = 200  # characters
 MOST_FILES = 200
 """Each is an open file until all have come."""
@@ -56,21 +58,23 @@ class _Part:
 
 
 @contextmanager
-def received(folder: Path) -> Iterator[Sequence[Upload]]:
+def received(folder: Path) -> Iterator[tuple[Sequence[Upload], Relabel]]:
     """Read the request's files to disk, into unnamed files of a folder, and check them.
 
-    If anything is wrong with one, InvalidRequest names all that are bad, and why.
+    With them comes what they are to be labelled with. If anything is wrong with one,
+    InvalidRequest names all that are bad, and why.
     """
     request.max_content_length = LARGEST_UPLOAD
     parts: list[_Part] = []
     try:
-        yield _checked(_parsed(folder, parts))
+        files, labels = _parsed(folder, parts)
+        yield _checked(files), labels
     finally:
         for part in parts:
             part.file.close()
 
 
-def _parsed(folder: Path, parts: list[_Part]) -> list[FileStorage]:
+def _parsed(folder: Path, parts: list[_Part]) -> tuple[list[FileStorage], Relabel]:
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType(f"Send multipart/form-data, each file in a field “{FIELD}”.")
 
@@ -93,11 +97,12 @@ def _parsed(folder: Path, parts: list[_Part]) -> list[FileStorage]:
         raise LibraryUnwritable(
             f"The upload cannot be kept in {folder}: {problem.strerror}. None of it was taken."
         ) from problem
-    if strange := sorted({*fields, *files} - {FIELD}):
+    if strange := sorted(({*fields} - {FIELD, TAG, GROUP}) | ({*files} - {FIELD})):
         raise InvalidRequest(f"“{strange[0]}” is not known here. Send files in “{FIELD}”.")
-    if fields:
+    if FIELD in fields:
         raise InvalidRequest(f"What is in “{FIELD}” must be a file, with its name.")
-    return [file for _, file in files.items(multi=True)]
+    labels = Relabel(add=tuple(fields.getlist(TAG)), group=fields.get(GROUP) or None)
+    return [file for _, file in files.items(multi=True)], labels
 
 
 def _checked(files: Sequence[FileStorage]) -> list[Upload]:

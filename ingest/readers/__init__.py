@@ -57,35 +57,40 @@ OFFICE = "application/vnd.openxmlformats-officedocument."
 OPEN = "application/vnd.oasis.opendocument."
 LOCKED = "EncryptedPackage".encode("utf-16-le")
 
-PDF = Format("application/pdf", (".pdf",), pdf.read, version=2)
+PDF = Format("application/pdf", (".pdf",), pdf.read, version=3)
 DOCX = Format(
     f"{OFFICE}wordprocessingml.document",
     (".docx", ".docm", ".dotx", ".dotm"),
     docx.read,
     "word/",
-    version=2,
+    version=3,
 )
 PPTX = Format(
     f"{OFFICE}presentationml.presentation",
     (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"),
     pptx.read,
     "ppt/",
+    version=2,
 )
 XLSX = Format(
-    f"{OFFICE}spreadsheetml.sheet", (".xlsx", ".xlsm", ".xltx", ".xltm"), xlsx.read, "xl/"
+    f"{OFFICE}spreadsheetml.sheet",
+    (".xlsx", ".xlsm", ".xltx", ".xltm"),
+    xlsx.read,
+    "xl/",
+    version=2,
 )
-ODT = Format(f"{OPEN}text", (".odt",), odf.read, f"{OPEN}text")
-OTT = Format(f"{OPEN}text-template", (".ott",), odf.read, f"{OPEN}text-template")
-ODS = Format(f"{OPEN}spreadsheet", (".ods",), odf.read, f"{OPEN}spreadsheet")
-ODP = Format(f"{OPEN}presentation", (".odp",), odf.read, f"{OPEN}presentation")
-RTF = Format("application/rtf", (".rtf",), rtf.read)
+ODT = Format(f"{OPEN}text", (".odt",), odf.read, f"{OPEN}text", version=2)
+OTT = Format(f"{OPEN}text-template", (".ott",), odf.read, f"{OPEN}text-template", version=2)
+ODS = Format(f"{OPEN}spreadsheet", (".ods",), odf.read, f"{OPEN}spreadsheet", version=2)
+ODP = Format(f"{OPEN}presentation", (".odp",), odf.read, f"{OPEN}presentation", version=2)
+RTF = Format("application/rtf", (".rtf",), rtf.read, version=2)
 CSV = Format("text/csv", (".csv", ".tsv", ".tab"), csv.read)
 ZIP = Format("application/zip", (".zip",), archive.read)
-EPUB = Format("application/epub+zip", (".epub",), epub.read, "application/epub+zip")
-MSG = Format("application/vnd.ms-outlook", (".msg",), msg.read)
-EML = Format("message/rfc822", (".eml",), eml.read)
-HTML = Format("text/html", (".html", ".htm", ".xhtml"), html.read, version=2)
-MARKDOWN = Format("text/markdown", (".md", ".markdown"), markdown.read, version=2)
+EPUB = Format("application/epub+zip", (".epub",), epub.read, "application/epub+zip", version=2)
+MSG = Format("application/vnd.ms-outlook", (".msg",), msg.read, version=2)
+EML = Format("message/rfc822", (".eml",), eml.read, version=2)
+HTML = Format("text/html", (".html", ".htm", ".xhtml"), html.read, version=3)
+MARKDOWN = Format("text/markdown", (".md", ".markdown"), markdown.read, version=3)
 RST = Format("text/x-rst", (".rst", ".rest"), rst.read)
 ASCIIDOC = Format("text/asciidoc", (".adoc", ".asciidoc"), asciidoc.read)
 JSONL = Format("application/jsonl", (".jsonl", ".ndjson"), jsonl.read)

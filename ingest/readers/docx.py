@@ -77,7 +77,10 @@ class _Document:
             draft.add(item.text, item.level)
         draft.tables = self._tables
         extract = draft.finish(
-            self._package.title(), warnings=self._warnings(), unread=self._unread()
+            self._package.title(),
+            warnings=self._warnings(),
+            unread=self._unread(),
+            stated=self._package.stated(),
         )
         if not extract.blocks:
             raise Unreadable(self._nothing())

@@ -12,9 +12,9 @@ from email.message import Message
 from ingest.errors import Unreadable
 from ingest.readers import encoding, html, mail_parts
 from ingest.readers.letter import Letter, add_html, add_plain
-from ingest.readers.mail_headers import date, header, people
+from ingest.readers.mail_headers import date, header, people, sent_on
 from ingest.readers.mail_parts import REPORTS, SEALED, content
-from ingest.types import Draft, Extract, File
+from ingest.types import Draft, Extract, File, Stated
 
 KNOWN_HEADER = re.compile(
     r"(?:Received|Return-Path|Delivered-To|From|To|Cc|Subject|Date|Sent|Message-ID|MIME-Version"
@@ -73,7 +73,8 @@ def _read(message: Message) -> Extract:
         unread.append(SEALED_UP)
     warnings = [f"It shows pictures, which are not read: {len(shown)}."] if shown else []
     members = (mail_parts.member(p, name) for p, name in zip(attached, names, strict=True))
-    return draft.finish("", warnings=warnings, unread=unread, members=members)
+    says = Stated(sent_on(header(message, "date")))
+    return draft.finish("", warnings=warnings, unread=unread, stated=says, members=members)
 
 
 def _add(part: Message, draft: Draft) -> str:

@@ -10,7 +10,8 @@ from lxml import etree
 from ingest.errors import Unreadable
 from ingest.readers import html, markup
 from ingest.readers.archive import DAMAGE, TooLarge, open_archive, unpack
-from ingest.types import Draft, Extract, File
+from ingest.readers.stated import stated
+from ingest.types import Draft, Extract, File, Stated
 
 LARGEST_PART_BYTES = 64 * 1024 * 1024
 LARGEST_BOOK_BYTES = 256 * 1024 * 1024
@@ -27,7 +28,7 @@ def read(file: File) -> Extract:
         book = _Book(archive)
         if book.is_locked():
             raise Unreadable("It is locked against copying (DRM). Get it without.")
-        title, chapters = book.contents()
+        title, says, chapters = book.contents()
         draft, unread = Draft(), []
         for chapter in chapters:
             try:
@@ -36,7 +37,7 @@ def read(file: File) -> Extract:
                 unread.append(f"{chapter}: {problem}")
                 continue
             html.add(page, draft)
-    return draft.finish(title, unread=unread)
+    return draft.finish(title, unread=unread, stated=says)
 
 
 class _Book:
@@ -71,8 +72,8 @@ class _Book:
         methods = _named(_xml(self.part(ENCRYPTION)), "EncryptionMethod")
         return any(method.get("Algorithm") not in FONT_SCRAMBLING for method in methods)
 
-    def contents(self) -> tuple[str, list[str]]:
-        """Return the title, and the paths of the chapters in reading order."""
+    def contents(self) -> tuple[str, Stated, list[str]]:
+        """Return the title, the day and subjects, and the paths of the chapters in order."""
         roots = _named(_xml(self.part(CONTAINER)), "rootfile")
         path = next((root.get("full-path", "") for root in roots), "")
         package = _xml(self.part(path))
@@ -80,7 +81,14 @@ class _Book:
         items = {item.get("id"): item for item in _named(package, "item")}
         spine = [items.get(ref.get("idref")) for ref in _named(package, "itemref")]
         folder = posixpath.dirname(path)
-        return title, list(_chapters(spine, folder))
+        return title, _stated(package), list(_chapters(spine, folder))
+
+
+def _stated(package: etree._Element) -> Stated:
+    """Return when a book was changed last or came out, and its subjects."""
+    changed = [m for m in _named(package, "meta") if m.get("property") == "dcterms:modified"]
+    dates = (node.text or "" for node in [*changed, *_named(package, "date")])
+    return stated(dates, (node.text or "" for node in _named(package, "subject")))
 
 
 def _chapters(spine: list[etree._Element | None], folder: str) -> Iterator[str]:

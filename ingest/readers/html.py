@@ -2,13 +2,14 @@
 
 import re
 from bisect import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import takewhile
 
 from ingest.errors import Unreadable
 from ingest.readers import encoding
 from ingest.readers.markup import HEADINGS, Markup, Tag, Writer, parse
-from ingest.types import Draft, Extract, File, Range
+from ingest.readers.stated import stated
+from ingest.types import Draft, Extract, File, Range, Stated
 
 NEVER_SHOWN = frozenset(
     """annotation annotation-xml applet audio button canvas datalist embed iframe input
@@ -29,6 +30,14 @@ CHARSET = re.compile(
 XML = re.compile(r"\s*<\?xml\s", re.IGNORECASE)
 UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![\d.])", re.I)
 
+DATES = (
+    *("dcterms.modified", "dc.date.modified", "article:modified_time", "last-modified"),
+    *("date", "dc.date", "dcterms.date", "dcterms.created", "dc.date.created"),
+    *("article:published_time", "citation_publication_date"),
+)
+"""What pages call the day they are of, the likeliest to be right first."""
+TAGS = ("keywords", "article:tag", "dc.subject", "dcterms.subject")
+
 LeftOut = Callable[[Tag, bool], bool]
 """Whether a tag is left out, and all in it; the second says if it stands in the main part."""
 
@@ -43,7 +52,7 @@ def read(file: File) -> Extract:
     draft = Draft()
     if not add(page, draft):
         raise Unreadable(_nothing(page))
-    return draft.finish(title(page))
+    return draft.finish(title(page), stated=said(page))
 
 
 def decode(data: bytes, stated: str = "") -> str:
@@ -59,6 +68,18 @@ def title(page: Markup) -> str:
         if isinstance(event, tuple) and event[0] == "title":
             return page.text(at + 1, page.ends[at])
     return ""
+
+
+def said(page: Markup) -> Stated:
+    """Return what a page says of itself in its tags `meta`."""
+    metas = [event[1] for event in page.events if isinstance(event, tuple) and event[0] == "meta"]
+    named = [(_name(meta), meta.get("content") or "") for meta in metas]
+    dates = (content for wanted in DATES for name, content in named if name == wanted)
+    return stated(dates, (content for name, content in named if name in TAGS))
+
+
+def _name(meta: Mapping[str, str]) -> str:
+    return (meta.get("name") or meta.get("property") or "").strip().lower()
 
 
 def add(page: Markup, draft: Draft) -> bool:

@@ -9,6 +9,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from ingest.errors import Unreadable
 from ingest.readers import encoding
 from ingest.readers.letter import readable
+from ingest.readers.stated import day
 
 ODD = (MessageError, LookupError, ValueError, TypeError, AttributeError, AssertionError)
 """What the standard library raises on messages that are broken in ways it did not expect."""
@@ -53,9 +54,18 @@ def people(message: Message, name: str) -> list[str]:
 
 def date(raw: str) -> str:
     """Return a date as it is best read, as it came where it cannot be told."""
+    return readable(_moment(raw)) or raw
+
+
+def sent_on(raw: str) -> str:
+    """Return the day of a date, where it was written; nothing where it cannot be told."""
+    return day(_moment(raw))
+
+
+def _moment(raw: str) -> datetime | None:
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
         try:
-            return readable(parse(raw))
+            return parse(raw)
         except (*ODD, OverflowError):
             pass
-    return raw
+    return None

@@ -6,8 +6,9 @@ from itertools import accumulate
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from ingest.readers.stated import BETWEEN, stated
 from ingest.readers.text import decode_warned
-from ingest.types import Block, Extract, File, or_all_text
+from ingest.types import Block, Extract, File, Stated, or_all_text
 
 DEEPEST = 100
 """How deep lists and quotations may nest; each list counts twice. Deeper text is not parsed."""
@@ -18,6 +19,12 @@ LEAVES = frozenset(
 
 FRONT_MATTER = re.compile(r"(---|\+\+\+)[ \t]*\n(?:.*?\n)??\1[ \t]*(?:\n|\Z)", re.DOTALL)
 TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(\S[^\n]*)", re.MULTILINE)
+DATE = re.compile(r"^(?:date|last_?mod|updated)[ \t]*[:=][ \t]*[\"']?(\d[^\n]*)", re.MULTILINE)
+TAGS = re.compile(
+    r"^(?:tags|keywords)[ \t]*[:=][ \t]*(?:\[([^\]]*)\]|(\S[^\n]*)|((?:\n[ \t]*-[ \t][^\n]*)+))",
+    re.MULTILINE,
+)
+ITEM = re.compile(r"\n[ \t]*-[ \t]")
 COMMENTS = re.compile(r"(?:\s*<!--.*?-->)+\s*", re.DOTALL)
 
 # What may stand before the words of a paragraph: quotation marks and list markers.
@@ -35,6 +42,7 @@ def read(file: File) -> Extract:
         if token.type in LEAVES and token.map:
             start, stop = lines[token.map[0]], lines[token.map[1]] - 1
             blocks += _block(text, start, min(stop, len(text)), token, inside)
+    says = _stated(text[:body])
     title = _stated_title(text[:body]) or next((b.title for b in blocks if b.level), "")
     deepest = max((token.level for token in tokens), default=0)
     unread = ("Lists or quotations nest so deep that their text is left out.",)
@@ -44,6 +52,8 @@ def read(file: File) -> Extract:
         or_all_text(blocks),
         warnings=warnings,
         unread=unread if deepest >= DEEPEST - 1 else (),
+        date=says.date,
+        tags=says.tags,
     )
 
 
@@ -73,3 +83,13 @@ def _stated_title(front_matter: str) -> str:
     """Return the title that front matter states, without its quotation marks."""
     found = TITLE.search(front_matter)
     return found[1].strip().strip("\"'") if found else ""
+
+
+def _stated(front_matter: str) -> Stated:
+    """Return the date that front matter states, and its tags: a list in brackets or of lines."""
+    lists = (
+        ITEM.sub("\n", found[1] or found[2] or found[3] or "")
+        for found in TAGS.finditer(front_matter)
+    )
+    tags = (tag.strip().strip("\"'") for tags in lists for tag in BETWEEN.split(tags))
+    return stated((found[1] for found in DATE.finditer(front_matter)), tags)

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from oxmsg import Message
 from oxmsg.attachment import Attachment
@@ -13,7 +14,8 @@ from ingest.errors import Unreadable
 from ingest.readers import html
 from ingest.readers.archive import distinct
 from ingest.readers.letter import Letter, add_html, add_plain, readable
-from ingest.types import Draft, Extract, File, Member
+from ingest.readers.stated import day
+from ingest.types import Draft, Extract, File, Member, Stated
 
 DAMAGE = (
     OSError,
@@ -48,7 +50,8 @@ def read(file: File) -> Extract:
     shown = len(message.attachments) - len(attached)
     warnings = [f"It shows pictures, which are not read: {shown}."] if shown else []
     members = (_member(part, name) for part, name in zip(attached, names, strict=True))
-    return draft.finish("", warnings=warnings, unread=unread, members=members)
+    says = Stated(day(_sent(message)))
+    return draft.finish("", warnings=warnings, unread=unread, stated=says, members=members)
 
 
 def _add_body(message: Message, draft: Draft) -> list[str]:
@@ -77,7 +80,7 @@ def _letter(message: Message, attached: Sequence[str]) -> Letter:
         sender=_sender(message.properties),
         to=list(_people(message, TO)),
         copied=list(_people(message, COPIED)),
-        date=_date(message),
+        date=readable(_sent(message)),
         attached=attached,
     )
 
@@ -106,14 +109,14 @@ def _person(name: str, address: str) -> str:
     return address if name in ("", address) else f"{name} <{address}>"
 
 
-def _date(message: Message) -> str:
+def _sent(message: Message) -> datetime | None:
     for kind in (constants.PID_CLIENT_SUBMIT_TIME, constants.PID_MESSAGE_DELIVERY_TIME):
         try:
             if date := message.properties.date_prop_value(kind):
-                return readable(date)
+                return date
         except (*DAMAGE, OverflowError):
             continue
-    return ""
+    return None
 
 
 def _is_shown(properties: Properties) -> bool:

@@ -7,7 +7,8 @@ from ingest.errors import Unreadable
 from ingest.readers.items import Item, counted, quotable, row_items, said, unsaid
 from ingest.readers.package import Element, Package, local, value
 from ingest.readers.rows import Cell, Room, Row, add_rows
-from ingest.types import Draft, Extract, File, Page, PageState
+from ingest.readers.stated import stated
+from ingest.types import Draft, Extract, File, Page, PageState, Stated
 
 SKIPPED = frozenset(
     """tracked-changes annotation annotation-end note-citation ruby-text title desc notes
@@ -58,7 +59,10 @@ class _Document:
                 local(body), self._text
             )(body)
         extract = self._draft.finish(
-            self._title(), warnings=self._warnings(), unread=self._unread()
+            next(iter(self._properties("title")), ""),
+            warnings=self._warnings(),
+            unread=self._unread(),
+            stated=self._stated(),
         )
         if not extract.blocks:
             raise Unreadable("It holds no text.")
@@ -186,10 +190,13 @@ class _Document:
                 note.clear()
             yield Item("".join("".join(str(t) for t in root.itertext()).split()))
 
-    def _title(self) -> str:
+    def _stated(self) -> Stated:
+        dates = [*self._properties("date"), *self._properties("creation-date")]
+        return stated(dates, self._properties("keyword"))
+
+    def _properties(self, name: str) -> list[str]:
         root = self._package.optional("meta.xml")
-        found = root.find(".//{*}title") if root is not None else None
-        return (found.text or "") if found is not None else ""
+        return [] if root is None else [found.text or "" for found in root.iter(f"{{*}}{name}")]
 
     def _warnings(self) -> list[str]:
         warnings = []

@@ -17,6 +17,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from lxml import etree
 
 from ingest.errors import Unreadable
+from ingest.readers.stated import stated
+from ingest.types import Stated
 
 MIB = 1024 * 1024
 MOST_UNPACKED = 1024 * MIB
@@ -135,10 +137,17 @@ class Package:
 
     def title(self) -> str:
         """Return the title in the file's properties."""
+        return next(iter(self._properties("title")), "")
+
+    def stated(self) -> Stated:
+        """Return the day of the last change, and the keywords, in the file's properties."""
+        dates = [*self._properties("modified"), *self._properties("created")]
+        return stated(dates, self._properties("keywords"))
+
+    def _properties(self, name: str) -> list[str]:
         kinds = {relation.kind: relation.target for relation in self.relations("").values()}
         root = self.optional(kinds.get("core-properties", "docProps/core.xml"))
-        found = root.find(".//{*}title") if root is not None else None
-        return (found.text or "") if found is not None else ""
+        return [] if root is None else [found.text or "" for found in root.iter(f"{{*}}{name}")]
 
     def warnings(self) -> list[str]:
         """Return what is worth knowing of any Office file."""

@@ -99,6 +99,7 @@ def _extract(sheets: Sheets, reader: PdfReader | None, problem: str) -> Extract:
         pdf_extras.title(reader),
         warnings=[*_warnings(sheets), *pdf_extras.warnings(reader)],
         unread=[*_unread(read, count), *pdf_extras.unread(reader)],
+        stated=pdf_extras.said(reader),
         members=pdf_extras.Attachments(reader) or (),
     )
 

@@ -11,13 +11,15 @@ from pypdf import PdfReader
 from pypdf.generic import Destination
 from pypdf.types import OutlineType
 
-from ingest.types import Member, clean
+from ingest.readers.stated import stated
+from ingest.types import Member, Stated, clean
 
 SILENT = {"/Link", "/Popup", "/Widget", "/FileAttachment", "/Movie", "/Sound", "/Screen"}
 """Annotations whose /Contents say nothing that is not said elsewhere."""
 MOST_ANNOTATIONS = 2_000
 """A page; a form of a hundred fields is a long one."""
 MOST_MEMBERS = 1_000
+INFO = ("/ModDate", "/CreationDate", "/Keywords")
 DEEPEST = 32
 """Parents of a field, up to which its name and value are looked for."""
 
@@ -144,6 +146,15 @@ def _walk(entries: Any) -> Iterator[tuple[int, Destination]]:
 def title(reader: PdfReader) -> str:
     """Return the title in the file's own description of itself."""
     return attempt(lambda: str((reader.metadata and reader.metadata.title) or ""), "")
+
+
+def said(reader: PdfReader) -> Stated:
+    """Return the day of the last change, or of the making, and the keywords the file gives."""
+    nothing: Mapping[str, Any] = {}
+    entries = attempt(lambda: reader.metadata or nothing, nothing)
+    texts = {name: attempt(lambda n=name: str(entries.get(n) or ""), "") for name in INFO}  # type: ignore[misc]
+    modified, created, keywords = texts.values()
+    return stated((modified, created), (keywords,))
 
 
 def labels(reader: PdfReader) -> list[str]:

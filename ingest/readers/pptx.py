@@ -65,7 +65,10 @@ class _Presentation:
         for number, part in enumerate(parts, start=1):
             self._add(number, part)
         extract = self._draft.finish(
-            self._package.title(), warnings=self._warnings(), unread=self._unread()
+            self._package.title(),
+            warnings=self._warnings(),
+            unread=self._unread(),
+            stated=self._package.stated(),
         )
         if not extract.blocks:
             raise Unreadable(_nothing(self._states))

@@ -6,7 +6,8 @@ from striprtf.striprtf import font_table_group, rtf_to_text
 
 from ingest.errors import Unreadable
 from ingest.readers.items import quotable, row_line
-from ingest.types import Draft, Extract, File
+from ingest.readers.stated import stated
+from ingest.types import Draft, Extract, File, Stated
 
 START = b"{\\rtf"
 HEX = re.compile(rb"[0-9A-Fa-f\s]{512,}")
@@ -19,6 +20,8 @@ OUTLINE = re.compile(r"\\outlinelevel([0-8])(?!\d)")
 TITLE = re.compile(r"\{\\title ([^{}]*)\}")
 CODE_PAGE = re.compile(r"\\ansicpg\d{1,5}")
 BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+DATE = re.compile(r"\\(revtim|creatim)\\yr(\d{4})\\mo(\d\d?)\\dy(\d\d?)(?!\d)")
+KEYWORDS = re.compile(r"\{\\keywords ([^{}]*)\}")
 MARK = "\ue100"
 """With a digit after it, stands at the start of a heading while the text is converted."""
 
@@ -32,7 +35,7 @@ def read(file: File) -> Extract:
         _add(draft, line)
     for line in _converted(_head(source) + "\\par ".join(asides) + "}").split("\n"):
         _add(draft, line)
-    extract = draft.finish(_title(source))
+    extract = draft.finish(_title(source), stated=_stated(source))
     if not extract.blocks:
         raise Unreadable("It holds no text.")
     return quotable(extract)
@@ -102,5 +105,16 @@ def _add(draft: Draft, line: str) -> None:
 
 
 def _title(source: str) -> str:
-    found = TITLE.search(source)
+    return _property(source, TITLE)
+
+
+def _property(source: str, which: re.Pattern[str]) -> str:
+    found = which.search(source)
     return _converted("{\\rtf1 " + found[1] + "}") if found else ""
+
+
+def _stated(source: str) -> Stated:
+    """Return the day of the last change, or of the making, and the keywords."""
+    found = sorted(DATE.findall(source), reverse=True)
+    dates = (f"{year}-{month:0>2}-{day:0>2}" for _, year, month, day in found)
+    return stated(dates, (_property(source, KEYWORDS),))

@@ -62,7 +62,12 @@ class _Workbook:
             damage = " ".join(self._package.unread)
             raise Unreadable(damage or "It holds no text: no cell has anything in it.")
         unread = [*self._package.unread, *self._room.unread(), *self._missing()]
-        return draft.finish(self._package.title(), warnings=self._warnings(), unread=unread)
+        return draft.finish(
+            self._package.title(),
+            warnings=self._warnings(),
+            unread=unread,
+            stated=self._package.stated(),
+        )
 
     def _add_sheet(self, draft: Draft, sheet: Element) -> bool:
         """Add a sheet that has anything on it, and return whether it has."""

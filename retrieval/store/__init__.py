@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import DocumentNotFound, LibraryUnreadable
-from retrieval.store import rows
+from retrieval.labels import Labels
+from retrieval.store import labels, rows
 from retrieval.store.connection import RESTORE, Connection
 from retrieval.store.ledger import Ledger
 from retrieval.store.publication import Publication, Staging, generation_digest
@@ -36,7 +37,8 @@ PRESENT = (
     "presence.added_in <= :generation"
     " AND (presence.withdrawn_in IS NULL OR presence.withdrawn_in > :generation)"
 )
-LIVE = f"document JOIN presence ON presence.document_id = document.id AND {PRESENT}"
+DOCUMENTS = "document LEFT JOIN label ON label.file = document.source"
+LIVE = f"{DOCUMENTS} JOIN presence ON presence.document_id = document.id AND {PRESENT}"
 SEGMENT = "name, sha256, passages, first, last"
 
 
@@ -91,7 +93,7 @@ class Store:
     def document(self, document_id: str) -> Document:
         """Return a document whatever its state, so that old citations still open."""
         row = self._db.execute(
-            f"SELECT {rows.DOCUMENT} FROM document WHERE id = ?", (document_id,)
+            f"SELECT {rows.DOCUMENT} FROM {DOCUMENTS} WHERE id = ?", (document_id,)
         ).fetchone()
         if row is None:
             raise DocumentNotFound(f"There is no document {document_id} in the library.")
@@ -100,7 +102,7 @@ class Store:
     def revisions(self, source: str) -> list[Document]:
         """Return what was ever stored of a source, oldest first."""
         found = self._db.execute(
-            f"SELECT {rows.DOCUMENT} FROM document WHERE source = ? ORDER BY added_at, id",
+            f"SELECT {rows.DOCUMENT} FROM {DOCUMENTS} WHERE source = ? ORDER BY added_at, id",
             (source,),
         )
         return [rows.document_of(row) for row in found]
@@ -145,7 +147,7 @@ class Store:
         text is still stored."""
         found = self._db.execute(
             f"SELECT {rows.DOCUMENT},"
-            " id IN (SELECT document_id FROM document_text) FROM document"
+            f" id IN (SELECT document_id FROM document_text) FROM {DOCUMENTS}"
             " WHERE id IN (SELECT document_id FROM presence) ORDER BY path, source, added_at, id"
         )
         return [(rows.document_of(row[:-1]), bool(row[-1])) for row in found]
@@ -170,7 +172,7 @@ class Store:
     def contents(self) -> dict[str, Document]:
         """Return, by SHA-256, a stored document that was read from each kept file."""
         found = self._db.execute(
-            f"SELECT {rows.DOCUMENT} FROM document"
+            f"SELECT {rows.DOCUMENT} FROM {DOCUMENTS}"
             " WHERE id IN (SELECT document_id FROM document_text)"
         )
         return {document.sha256: document for document in map(rows.document_of, found)}
@@ -252,15 +254,18 @@ class Store:
         )
         return _ids(found)
 
-    def live_passage_ids(self, generation: int) -> NDArray[np.int64]:
-        """Return the row ids of the passages that a generation answers from, in order."""
+    def passage_spans(self, generation: int) -> dict[str, tuple[int, int]]:
+        """Return, in order, the first and last row id of each live document's passages.
+
+        A document's passages are numbered without a gap.
+        """
         found = self._db.execute(
-            "SELECT passage.id FROM passage"
+            "SELECT passage.document_id, min(passage.id) AS first, max(passage.id) FROM passage"
             f" JOIN presence ON presence.document_id = passage.document_id AND {PRESENT}"
-            " ORDER BY passage.id",
+            " GROUP BY passage.document_id ORDER BY first",
             {"generation": generation},
         )
-        return _ids(found)
+        return {str(name): (int(first), int(last)) for name, first, last in found}
 
     def passage_range(self, first: int, last: int) -> NDArray[np.int64]:
         """Return the row ids of the passages that there are in a range, in order."""
@@ -377,6 +382,18 @@ class Store:
         """Open a transaction that becomes the next generation when the block ends well."""
         with transaction(self._db) as db:
             yield Publication(db, self.generation() + 1)
+
+    def labels(self) -> dict[str, Labels]:
+        """Return what operators have put on files, by source."""
+        return labels.all_labels(self._db)
+
+    def broken_labels(self) -> list[str]:
+        """Return the sources whose labels are not as they were written."""
+        return labels.broken_labels(self._db)
+
+    def forget_labels(self, source: str) -> None:
+        """Take everything off a file."""
+        labels.forget_labels(self._db, source)
 
     def faults(self) -> list[str]:
         """Return what SQLite finds wrong with its own tables and indexes, in its words."""

@@ -3,11 +3,11 @@
 import sqlite3
 from collections.abc import Iterable
 
-from retrieval.store import rows
+from retrieval.store import labels, rows
 from retrieval.store.ledger import forget_files, write_files
 from retrieval.types import Change, FileState, Revision, SegmentRecord
 
-PLACES = ", ".join("?" * 12)
+PLACES = ", ".join("?" * (len(rows.COLUMNS.split(",")) + 1))
 
 
 class Staging:
@@ -20,7 +20,7 @@ class Staging:
         """Store a document with its text and passages, numbered from `first_passage_id`."""
         document = revision.document
         self._db.execute(  # it may take the place of one that is damaged
-            f"INSERT OR REPLACE INTO document VALUES ({PLACES})",
+            f"INSERT OR REPLACE INTO document ({rows.COLUMNS}, digest) VALUES ({PLACES})",
             (*rows.document_row(document), rows.digest(revision)),
         )
         self._insert("document_text", (document.id, revision.text))
@@ -64,7 +64,10 @@ class Staging:
         for table in ("passage", "document_text", "reading"):
             self._db.execute(f"DELETE FROM {table} WHERE document_id = :id", of_it)
         if trace:
-            self._db.execute("UPDATE document SET title = '', digest = NULL WHERE id = :id", of_it)
+            self._db.execute(
+                "UPDATE document SET title = '', keywords = '[]', digest = NULL WHERE id = :id",
+                of_it,
+            )
         else:
             self._db.execute("DELETE FROM document WHERE id = :id", of_it)
 
@@ -101,6 +104,10 @@ class Publication:
             "UPDATE segment SET added_in = ? WHERE added_in IS NULL", (self.generation,)
         )
         write_files(self._db, change.files)
+        for old, new in change.inherited:
+            labels.hand_down(self._db, old, new)
+        for source, relabel in change.relabelled:
+            labels.relabel(self._db, source, relabel)
         self._db.execute(
             "UPDATE generation SET digest = ? WHERE number = ?",
             (generation_digest(self._db, self.generation), self.generation),
@@ -135,9 +142,13 @@ class Publication:
         )
 
     def _move(self, document_id: str, source: str, path: str) -> None:
+        query = "SELECT source FROM document WHERE id = ?"
+        for (old,) in self._db.execute(query, (document_id,)).fetchall():
+            labels.hand_down(self._db, str(old), source)
+            labels.forget_labels(self._db, str(old))
         self._db.execute(
             "UPDATE document SET source = ?, path = ?,"
-            " digest = CAST(substr(digest, 1, 32) || ? AS BLOB)"  # || makes text, even of bytes
+            " digest = CAST(substr(digest, 1, 48) || ? AS BLOB)"  # || makes text, even of bytes
             " WHERE id = ?",
             (source, path, rows.place_digest(source, path), document_id),
         )

@@ -4,12 +4,14 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from typing import TypeVar
 
 from retrieval.errors import LibraryUnreadable
+from retrieval.labels import Labels
 from retrieval.store.connection import RESTORE
 from retrieval.types import (
+    Dated,
     Document,
     FileRecord,
     FileState,
@@ -20,10 +22,13 @@ from retrieval.types import (
     SegmentRecord,
 )
 
-DOCUMENT = (
+COLUMNS = (
     "id, source, path, title, sha256, media_type, size_bytes, characters, page_starts, reader,"
-    " added_at"
+    " added_at, date, dated, keywords"
 )
+LABELS = 'tags, untagged, "group"'
+DOCUMENT = f"{COLUMNS}, {LABELS}"
+"""What is selected where a document is joined with the labels of its file."""
 PASSAGE = "passage.id, document_id, page, heading, start, stop, passage.text, sentences, key"
 READING = "seconds, tables, pages, warnings, unread, uncovered"
 FILE = "source, path, state, reason, sha256, reader, stamp, document_id, run, met_at"
@@ -48,17 +53,43 @@ def stored(convert: Callable[[Sequence[object]], Thing]) -> Callable[[Sequence[o
 
 
 def document_row(document: Document) -> Row:
-    """Return a document as it is stored."""
-    fields = astuple(document)
-    return (*fields[:8], json.dumps(document.page_starts), *fields[9:])
+    """Return a document as it is stored: its labels are not, they are its file's."""
+    fields = {
+        **asdict(document),
+        "page_starts": json.dumps(document.page_starts),
+        "keywords": json.dumps(document.keywords, ensure_ascii=False),
+    }
+    return tuple(fields[name] for name in COLUMNS.split(", "))
 
 
 @stored
 def document_of(row: Sequence[object]) -> Document:
-    """Return the document that was stored."""
-    fields = list(row)
-    fields[8] = tuple(json.loads(str(row[8])))
-    return Document(*fields)  # type: ignore[arg-type]  # the columns are named in this order
+    """Return the document that was stored, with the labels of its file."""
+    fields = dict(zip(COLUMNS.split(", "), row, strict=False))
+    labels = Labels() if row[-1] is None else labels_of(row[-3:])
+    keywords = tuple(json.loads(str(fields["keywords"])))
+    fields |= {
+        "page_starts": tuple(json.loads(str(fields["page_starts"]))),
+        "dated": Dated(str(fields["dated"])),
+        "keywords": keywords,
+        "tags": labels.tags_with(keywords),
+        "group": labels.group,
+    }
+    return Document(**fields)  # type: ignore[arg-type]  # the columns are called as the fields
+
+
+def label_row(source: str, labels: Labels) -> Row:
+    """Return the labels of a file as they are stored, sealed."""
+    lists = (json.dumps(names, ensure_ascii=False) for names in (labels.tags, labels.untagged))
+    fields = (source, *lists, labels.group)
+    return (*fields, seal(fields))
+
+
+@stored
+def labels_of(row: Sequence[object]) -> Labels:
+    """Return the labels that were stored."""
+    tags, untagged, group = row
+    return Labels(tuple(json.loads(str(tags))), tuple(json.loads(str(untagged))), str(group))
 
 
 def passage_row(number: int, passage: Passage, key: bytes) -> Row:
@@ -141,17 +172,18 @@ def segment_of(row: Sequence[object]) -> SegmentRecord:
 
 
 def digest(revision: Revision) -> bytes:
-    """Return the digest of all that is stored of a document: its content, then its place.
+    """Return the digest of all that is stored of a document.
 
-    The place comes last and by itself, since it changes when the file is moved.
+    Its content comes first; then what it states of itself, which older libraries lacked; then,
+    by itself since it changes when the file is moved, its place.
     """
     document = revision.document
-    content = hashlib.blake2b(digest_size=32)
-    _feed(content, (*document_row(document)[3:], document.id, revision.text))
+    content, row = hashlib.blake2b(digest_size=32), document_row(document)
+    _feed(content, (*row[3:11], document.id, revision.text))
     for passage, key in zip(revision.passages, revision.keys, strict=True):
         _feed(content, passage_row(0, passage, key))
     _feed(content, reading_row(revision.reading))
-    return content.digest() + place_digest(document.source, document.path)
+    return content.digest() + seal(row[11:]) + place_digest(document.source, document.path)
 
 
 def place_digest(source: str, path: str) -> bytes:

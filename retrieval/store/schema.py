@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from retrieval.errors import LibraryUnreadable, RetrievalError
+from retrieval.store import rows
 from retrieval.store.connection import Connection, opened
 from retrieval.types import passage_key
 
@@ -23,6 +24,7 @@ def connect(path: Path) -> Connection:
         db.close()
         raise
     db.create_function("passage_key", 3, _passage_key, deterministic=True)
+    db.create_function("seal", -1, _seal, deterministic=True)
     return db
 
 
@@ -93,6 +95,10 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _seal(*fields: object) -> bytes:
+    return rows.seal(fields)
 
 
 def _passage_key(title: str, heading: str, text: str) -> bytes:

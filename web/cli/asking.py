@@ -2,24 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from answer import Answer, Ask
 from retrieval import Hit
 from web import wiring
-from web.cli.shared import print_json, settings, shared, telling
+from web.cli.shared import filtering, filters_of, print_json, settings, shared, telling
 from web.schema import AnswerReply, HitReply, SearchReply
 
 
 @click.command()
 @click.argument("question")
+@filtering
 @shared
-def ask(question: str, home: Path | None, as_json: bool) -> None:
+def ask(question: str, home: Path | None, as_json: bool, **given: Any) -> None:
     """Ask a question and print the answer with its footnotes."""
     services = wiring.build(settings(home=home))
     try:
-        answer = services.answerer.answer(Ask(telling(question)))
+        filters = filters_of(services.library, given)
+        answer = services.answerer.answer(Ask(telling(question), filters))
     finally:
         services.close()
     if as_json:
@@ -31,11 +34,16 @@ def ask(question: str, home: Path | None, as_json: bool) -> None:
 @click.command()
 @click.argument("query")
 @click.option("--limit", default=8, show_default=True, type=click.IntRange(1, 50))
+@filtering
 @shared
-def search(query: str, limit: int, home: Path | None, as_json: bool) -> None:
+def search(query: str, limit: int, home: Path | None, as_json: bool, **given: Any) -> None:
     """Find the passages that bear most on a query."""
     library, _ = wiring.open_library(settings(home=home))
-    hits = library.search(telling(query), limit=limit)
+    filters = filters_of(library, given)
+    hits = library.search(telling(query), limit=limit, filters=filters)
+    if not hits:
+        matched = library.snapshot().allowed(filters)
+        click.echo("Nothing found." if matched else "No document matches the filter.", err=True)
     if as_json:
         print_json(SearchReply(hits=[HitReply.of(hit) for hit in hits]).model_dump())
     else:
@@ -77,5 +85,3 @@ def _print_hits(hits: Sequence[Hit]) -> None:
         page = f", page {hit.passage.page}" if hit.passage.page else ""
         text = " ".join(hit.passage.text.split())
         click.echo(f"{number}. {hit.document.path}{page} · {place}\n   {text}\n")
-    if not hits:
-        click.echo("Nothing found.", err=True)

@@ -1,30 +1,40 @@
-"""`footnote documents`: what is in the library, and taking it out."""
+"""`footnote documents`: what is in the library, labelling it, and taking it out."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from retrieval import Document, Library, Standing
+from retrieval import Document, Library, Relabel, Standing
+from retrieval.types import Dated
 from web import wiring
-from web.cli.shared import document_named, print_json, settings, shared
+from web.cli.shared import document_named, filtering, filters_of, print_json, settings, shared
 from web.reports import reading_json
 from web.schema import DocumentReply
+
+DATED = {
+    Dated.DOCUMENT: "as the document says",
+    Dated.FILE: "when its file was last changed",
+    Dated.ADDED: "when it was added",
+}
 
 
 @click.group()
 def documents() -> None:
-    """Look at what is in the library, and withdraw documents."""
+    """Look at what is in the library, label documents, and withdraw them."""
 
 
 @documents.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also files that no answer comes from.")
+@filtering
 @shared
-def list_documents(everything: bool, home: Path | None, as_json: bool) -> None:
+def list_documents(everything: bool, home: Path | None, as_json: bool, **given: Any) -> None:
     """List the documents answers come from."""
     library, _ = wiring.open_library(settings(home=home))
-    found = library.documents()
-    live = {d.source for d in found}
+    filters = filters_of(library, given)
+    live = {d.source for d in library.documents()}
+    found = [d for d in library.documents() if filters.allow(d)]
     others = [f for f in library.ledger.files() if f.source not in live and f.state != "read"]
     if as_json:
         listed = [DocumentReply.of(d, Standing.CURRENT).model_dump() for d in found]
@@ -33,7 +43,8 @@ def list_documents(everything: bool, home: Path | None, as_json: bool) -> None:
     else:
         for document in found:
             click.echo(
-                f"{document.id}  {document.path}  {document.title}{_gaps(library, document)}"
+                f"{document.id}  {document.path}  {document.title}  {_labels(document)}"
+                f"{_gaps(library, document)}"
             )
         for file in others if everything else ():
             click.echo(f"{file.state:<16}  {file.path}  {file.reason}")
@@ -53,6 +64,54 @@ def show(name: str, home: Path | None, as_json: bool) -> None:
     else:
         _print_document(library, document, standing)
     library.close()
+
+
+@documents.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--add", multiple=True, metavar="TAG", help="Tag the documents so.")
+@click.option("--remove", multiple=True, metavar="TAG", help="Take this tag off.")
+@shared
+def tag(
+    names: Sequence[str],
+    add: Sequence[str],
+    remove: Sequence[str],
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Tag documents, or take tags off, their files' own among them. NAMES are ids or paths.
+
+    Tags stay with the file, whichever revision of it is read, and wherever it is moved to.
+    """
+    change = Relabel(add=tuple(add), remove=tuple(remove))
+    if not change:
+        raise click.UsageError("Say what to --add or to --remove.")
+    _relabel(names, change, home, as_json=as_json)
+
+
+@documents.command()
+@click.argument("names", nargs=-1, required=True)
+@click.argument("group")
+@shared
+def group(names: Sequence[str], group: str, home: Path | None, as_json: bool) -> None:
+    """Put documents into a GROUP, out of the one they are in; "" for none. NAMES are ids or paths.
+
+    It stays with the file, whichever revision of it is read, and wherever it is moved to.
+    """
+    _relabel(names, Relabel(group=group), home, as_json=as_json)
+
+
+def _relabel(names: Sequence[str], change: Relabel, home: Path | None, *, as_json: bool) -> None:
+    library, _ = wiring.open_library(settings(home=home))
+    ids = [document_named(library, name) for name in names]
+    generation = library.relabel(ids, change)
+    found = [library.document(name) for name in ids]
+    library.close()
+    if as_json:
+        labels = [{"id": d.id, "tags": d.tags, "group": d.group or None} for d in found]
+        print_json({"generation": generation, "documents": labels})
+    else:
+        for document in found:
+            click.echo(f"{document.path}  {_labels(document)}")
 
 
 @documents.command()
@@ -103,6 +162,12 @@ def restore(names: Sequence[str], home: Path | None, as_json: bool) -> None:
         click.echo(f"note: {path} was erased: the next ingest reads its file again", err=True)
 
 
+def _labels(document: Document) -> str:
+    """Return the date, group and tags of a document in short."""
+    parts = (document.date, document.group, *(f"#{tag}" for tag in document.tags))
+    return f"[{', '.join(filter(None, parts))}]"
+
+
 def _is_erased(library: Library, document: Document) -> bool:
     return library.standing(document.id) is Standing.ERASED
 
@@ -130,6 +195,9 @@ def _print_document(library: Library, document: Document, standing: Standing) ->
         "sha256": document.sha256,
         "read by": document.reader,
         "added": document.added_at,
+        "date": f"{document.date}, {DATED[document.dated]}",
+        "group": document.group or "none",
+        "tags": ", ".join(document.tags) or "none",
         "characters": f"{document.characters}, {_covered(reading.uncovered)}",
         "tables": reading.tables,
         "seconds": reading.seconds,

@@ -10,6 +10,7 @@ import click
 
 from ingest import Cancelled, Job, Options, Outcome, Progress, Report, Sandbox, Stage
 from ingest.errors import NothingToIngest
+from retrieval import Relabel
 from retrieval.errors import LibraryBusy
 from web import reports, wiring
 from web.cli.shared import fail, print_json, settings, shared
@@ -21,6 +22,8 @@ LOOK_EVERY_MS = 60_000
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--prune", is_flag=True, help="Withdraw documents whose files are gone.")
+@click.option("--tag", "tags", multiple=True, help="Tag all that is there so.")
+@click.option("--group", help="Put all that is there into this group.")
 @click.option("--dry-run", is_flag=True, help="Only show what would happen.")
 @click.option("--watch", is_flag=True, help="Go on, and ingest whatever changes, until Ctrl-C.")
 @click.option(
@@ -54,7 +57,12 @@ def ingest(
     if report_file and report_file.suffix not in (".html", ".json"):
         raise click.UsageError("--report takes a file that ends in .html or .json.")
     wiring.step_back()
-    options = Options(prune=given["prune"], dry=given["dry_run"], id=given["run_id"])
+    options = Options(
+        prune=given["prune"],
+        dry=given["dry_run"],
+        id=given["run_id"],
+        relabel=Relabel(add=given["tags"], group=given["group"]),
+    )
     with _job(chosen, quiet=given["quiet"]) as (job, bar):
         read = paths or chosen.folders
         report = _run(job, read, bar, options)

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec
@@ -12,9 +12,11 @@ import click
 
 from answer import AnswerError
 from ingest import IngestError
-from retrieval import Library, RetrievalError
+from retrieval import Filters, Library, RetrievalError
 from retrieval.errors import DocumentNotFound
 from web import settings as configuration
+from web.problems import InvalidRequest
+from web.schema import FilterFields
 from web.settings import Settings, SettingsError
 
 P = ParamSpec("P")
@@ -33,6 +35,40 @@ def shared(command: Callable[P, None]) -> Callable[P, None]:
             fail(str(problem))
 
     return run
+
+
+def filtering(command: Callable[P, None]) -> Callable[P, None]:
+    """Give a command the options that say which documents to look in, as `given`."""
+    for option in reversed(FILTERS):
+        command = option(command)
+    return command
+
+
+FILTERS = (
+    click.option("--folder", help="Only this folder, and those below it."),
+    click.option("--type", "media_types", multiple=True, help="Only this type, such as pdf."),
+    click.option("--tag", "tags", multiple=True, help="Only what has this tag, or another given."),
+    click.option("--group", "groups", multiple=True, help="Only this group, or another given."),
+    click.option("--since", "date_from", metavar="DAY", help="Only from this day on: 2026-03-31."),
+    click.option("--until", "date_to", metavar="DAY", help="Only up to this day, included."),
+    click.option("--document", "document_ids", multiple=True, help="Only this one: id or path."),
+)
+
+
+OPTIONS = {"--since": "date_from", "--until": "date_to", "--type": "media_types.0"}
+
+
+def filters_of(library: Library, given: Mapping[str, Any]) -> Filters:
+    """Return the filters that the options of `filtering` ask for."""
+    named = {name: list(v) if isinstance(v, tuple) else v for name, v in given.items()}
+    named["document_ids"] = [document_named(library, n) for n in given["document_ids"]]
+    try:
+        return FilterFields.parse(named).filters()
+    except InvalidRequest as problem:
+        said = str(problem)
+        for option, name in OPTIONS.items():
+            said = said.replace(f"“{name}”", option)
+        raise click.UsageError(said) from problem
 
 
 def settings(**given: Any) -> Settings:

@@ -1,4 +1,4 @@
-// What changes the documents: uploads, withdrawing and restoring, reading the folders again. The
+// What changes the documents: uploads, labels, withdrawing and restoring, reading the folders again. The
 // page is fetched anew when something has changed; a run that goes on is followed until it ends.
 
 const KEY = "footnote-token";
@@ -15,7 +15,8 @@ const run = admin.querySelector("#run");
 const status = run.querySelector("[role=status]");
 const bar = run.querySelector("progress");
 const cancel = run.querySelector("#cancel");
-const dialog = document.querySelector("#confirm");
+const labels = document.querySelector("#labels");
+const confirmation = document.querySelector("#confirm");
 
 let following = null;
 
@@ -72,6 +73,8 @@ async function upload(files) {
   for (const some of batches(files)) {
     const form = new FormData();
     for (const file of some) form.append("file", file, file.name);
+    for (const tag of listed(valueOf("#with-tags"))) form.append("tag", tag);
+    if (valueOf("#with-group")) form.append("group", valueOf("#with-group"));
     const names = some.length === 1 ? some[0].name : `${some.length} files`;
     tell(`Sending ${names}…`, { done: 0 });
     const progress = ({ loaded, total }) => tell(`Sending ${names}…`, { done: loaded / total });
@@ -160,11 +163,11 @@ function duration(seconds) {
 async function refresh(message) {
   const reply = await fetch(location.pathname, { headers: { Accept: "text/html" } });
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
-  for (const selector of [".intro", "#documents", "#others"]) {
+  for (const selector of [".intro", "#documents", "#others", "#groups"]) {
     const [old, now] = [document, fresh].map((page) => page.querySelector(selector));
     if (old && now) old.replaceWith(now);
     else if (old) old.remove();
-    else if (now) (document.querySelector("#others") ?? dialog).before(now);
+    else if (now) (document.querySelector("#others") ?? labels).before(now);
   }
   unlock();
   document.dispatchEvent(new Event("listed"));
@@ -174,8 +177,11 @@ async function refresh(message) {
 // Withdrawing and restoring
 
 document.addEventListener("click", ({ target }) => {
-  const { withdraw, restore, path } = target.closest("button")?.dataset ?? {};
-  if (withdraw) confirmed(path, () => attempt(() => change("DELETE", withdraw, "", `Withdrew ${path}.`)));
+  const { label, withdraw, restore, path, ...now } = target.closest("button")?.dataset ?? {};
+  if (label) relabel(label, path, now);
+  if (withdraw) {
+    opened(confirmation, path, () => attempt(() => change("DELETE", withdraw, "", `Withdrew ${path}.`)));
+  }
   if (restore) attempt(() => change("POST", restore, "/restore", "Restored."));
 });
 
@@ -185,12 +191,38 @@ async function change(method, id, what, message) {
   admin.querySelector("#files").focus();
 }
 
-function confirmed(path, then) {
+function opened(dialog, path, then) {
   dialog.querySelector(".file").textContent = path;
   dialog.returnValue = "";
   dialog.addEventListener("close", () => dialog.returnValue && then(), { once: true });
   dialog.showModal();
 }
+
+// Labelling
+
+function relabel(id, path, { group, tags }) {
+  labels.querySelector("#group").value = group;
+  labels.querySelector("#tags").value = tags;
+  opened(labels, path, () =>
+    attempt(async () => {
+      const asked = { group: valueOf("#group") || null, tags: listed(valueOf("#tags")) };
+      const body = JSON.stringify(asked);
+      await send("PATCH", `/v1/documents/${id}`, { body, type: "application/json" });
+      await refresh(`Labelled ${path}.`);
+      document.querySelector(`[data-label="${id}"]`)?.focus();
+    }),
+  );
+}
+
+function valueOf(selector) {
+  return document.querySelector(selector).value.trim();
+}
+
+function listed(text) {
+  return text.split(",").map((tag) => tag.trim()).filter(Boolean);
+}
+
+labels.querySelector("button[type=button]").addEventListener("click", () => labels.close());
 
 // The token, and what is shown with and without it
 

@@ -8,9 +8,12 @@ export class Problem extends Error {
   }
 }
 
-/** Yields {name, data} for each event; throws a Problem, or an AbortError once aborted. */
-export async function* ask(question, conversation, signal) {
-  const response = await reach(question, conversation, signal);
+/**
+ * Yields {name, data} for each event; throws a Problem, or an AbortError once aborted.
+ * `asked` has the question, and may have a conversation and filters.
+ */
+export async function* ask(asked, signal) {
+  const response = await reach(asked, signal);
   if (!response.ok) throw await refusal(response);
   for await (const event of events(response.body, signal)) {
     if (event.name === "problem") throw new Problem(event.data.title, event.data.detail);
@@ -20,12 +23,12 @@ export async function* ask(question, conversation, signal) {
   throw brokenOff();
 }
 
-async function reach(question, conversation, signal) {
+async function reach(asked, signal) {
   try {
     return await fetch("/v1/answers", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ question, conversation, stream: true }),
+      body: JSON.stringify({ ...asked, stream: true }),
       signal,
     });
   } catch (error) {

@@ -3,6 +3,7 @@
 
 import { ask, Problem } from "./answers.js";
 import { hide as hideCard } from "./card.js";
+import * as look from "./look.js";
 import { Turn } from "./turn.js";
 
 const form = document.querySelector("#composer");
@@ -23,7 +24,8 @@ async function answer(question) {
   turn.search();
   turn.focus();
   try {
-    for await (const { name, data } of ask(question, idAfter(before), control.signal)) {
+    const asked = { question, conversation: idAfter(before), filters: look.filters() };
+    for await (const { name, data } of ask(asked, control.signal)) {
       control.signal.throwIfAborted();
       if (name === "evidence") turn.evidence(data);
       if (name === "sentence") turn.sentence(data);
@@ -68,7 +70,9 @@ function restore(state, { anew = false } = {}) {
   if (anew && !state?.pending) thread = thread.slice(0, -1);
   list.replaceChildren();
   for (const answered of thread) add(answered.question).finish(answered);
-  const asked = new URL(location).searchParams.get("q")?.trim();
+  const query = new URL(location).searchParams;
+  look.choose(query);
+  const asked = query.get("q")?.trim();
   if (asked && (anew || state?.pending || !thread.length)) answer(asked);
   else settle(thread.at(-1)?.question);
 }
@@ -86,6 +90,13 @@ function begin(last) {
   return { id: Array.from(parts, (part) => part.toString(36)).join("-"), last };
 }
 
+/** The address of a question, and of where it is looked for. */
+function address(question) {
+  const asked = question ? [["q", question]] : [];
+  const query = new URLSearchParams([...asked, ...look.choices()]);
+  return `${location.pathname}${query.size ? "?" : ""}${query}`;
+}
+
 function idAfter(before) {
   const last = before.at(-1)?.id;
   if (conversation.last !== last) conversation = begin(last);
@@ -101,9 +112,14 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   const question = field.value.trim();
   if (!question) return field.focus();
-  history.pushState({ thread, pending: true }, "", `?${new URLSearchParams({ q: question })}`);
+  history.pushState({ thread, pending: true }, "", address(question));
   field.value = "";
   answer(question);
+});
+
+look.onChoice(() => {
+  const asked = new URL(location).searchParams.get("q");
+  history.replaceState(history.state, "", address(asked));
 });
 
 field.addEventListener("input", grow);
