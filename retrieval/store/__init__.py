@@ -30,6 +30,7 @@ from retrieval.types import (
     Source,
     passage_key,
 )
+from retrieval.words import looked_up
 
 PRESENT = (
     "presence.added_in <= :generation"
@@ -317,7 +318,7 @@ class Store:
             "  OR passage.document_id IN (SELECT value FROM json_each(:chosen)))"
             " ORDER BY bm25(passage_index), passage.id LIMIT :limit",
             {
-                "words": " OR ".join(f'"{word}"' for word in dict.fromkeys(words)),
+                "words": " OR ".join(f'"{looked_up(word)}"' for word in dict.fromkeys(words)),
                 "chosen": chosen,
                 "generation": generation,
                 "limit": limit,

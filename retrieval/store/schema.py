@@ -8,6 +8,7 @@ from pathlib import Path
 from retrieval.errors import LibraryUnreadable, RetrievalError
 from retrieval.store.connection import Connection, opened
 from retrieval.types import passage_key
+from retrieval.words import indexed
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
@@ -23,6 +24,7 @@ def connect(path: Path) -> Connection:
         db.close()
         raise
     db.create_function("passage_key", 3, _passage_key, deterministic=True)
+    db.create_function("indexed", 1, indexed, deterministic=True)
     return db
 
 
