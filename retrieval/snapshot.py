@@ -9,11 +9,12 @@ import numpy as np
 from retrieval.embedder import Embedder
 from retrieval.errors import LibraryUnreadable
 from retrieval.fusion import reciprocal_rank
+from retrieval.query import Query, understand
 from retrieval.segments import Segments
 from retrieval.store import Store
 from retrieval.store.connection import RESTORE
 from retrieval.types import Filters, Hit, Vectors
-from retrieval.words import content_words
+from retrieval.vocabulary import LibraryVocabulary
 
 CANDIDATES = 50
 """How many passages each ranking hands to the fusion."""
@@ -26,6 +27,7 @@ class Snapshot:
         self.generation = generation
         self._store = store
         self._embedder = embedder
+        self._vocabulary = LibraryVocabulary(store, embedder, generation)
         self._segments = _load(segments, store, generation)
         self._documents = {d.id: d for d in store.documents(generation)}
         self._passages = store.passage_count()
@@ -36,7 +38,13 @@ class Snapshot:
         """How many documents there are to answer from."""
         return len(self._documents)
 
-    def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
+    def understand(self, question: str) -> Query:
+        """Return what to search with: the question in the library's words."""
+        return understand(question, self._vocabulary)
+
+    def search(
+        self, query: str | Query, *, limit: int = 8, filters: Filters | None = None
+    ) -> list[Hit]:
         """Return the passages that bear most on a query, best first.
 
         The dense and the lexical ranking are fused by reciprocal rank.
@@ -45,10 +53,10 @@ class Snapshot:
         allowed = self._live
         if chosen is not None:
             allowed = self._store.passage_ids(chosen)
-        vector = self._embedder.embed([query])
+        asked = query if isinstance(query, Query) else self.understand(query)
+        vector = self._embedder.embed([asked.embedded])
         dense = self._segments.search(vector, CANDIDATES, allowed)
-        words = content_words(query)
-        lexical = self._store.lexical(words, chosen, self.generation, CANDIDATES)
+        lexical = self._store.lexical(asked.lookups, chosen, self.generation, CANDIDATES)
         fused = reciprocal_rank([[i for i, _ in dense], lexical])
         best = list(fused)[:limit]
         similarity = dict(dense) | self._similarities(best, dict(dense), vector)

@@ -11,4 +11,5 @@ CREATE VIRTUAL TABLE passage_index USING fts5 (
     tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
 );
 CREATE VIRTUAL TABLE passage_terms USING fts5vocab (passage_index, 'row');
+CREATE VIRTUAL TABLE passage_places USING fts5vocab (passage_index, 'instance');
 INSERT INTO passage_index (passage_index) VALUES ('rebuild');

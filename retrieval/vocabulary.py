@@ -1,0 +1,111 @@
+"""The words of a library, as `understand` asks for them."""
+
+import re
+from collections.abc import Sequence
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from retrieval.embedder import Embedder
+from retrieval.query import slips
+from retrieval.store import Store
+from retrieval.words import stem
+
+STEMS_READ = 12
+PASSAGES_READ = 3
+"""How many stems, and passages with each, are read for the words they are of."""
+SHORTEST_STEM = 3
+LONGEST_SUFFIX = 3
+DEFINITIONS_READ = 20
+
+
+class LibraryVocabulary:
+    """The words of one generation's passages; what was found once is kept."""
+
+    def __init__(self, store: Store, embedder: Embedder, generation: int) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._generation = generation
+        self._meanings: dict[str, list[str]] = {}
+
+    def standing(self, words: Sequence[str]) -> set[str]:
+        """Return those of the words that stand somewhere in the library."""
+        there = self._store.passages_with([stem(word) for word in words])
+        return {word for word in words if stem(word) in there}
+
+    def is_word(self, word: str) -> bool:
+        """Whether the embedder reads it as one piece, which it does with common words."""
+        return len(self._embedder.tokens([word])[0]) == 1
+
+    def near(self, word: str) -> list[tuple[str, int]]:
+        """Return words that are spelt much like one and begin with the same letter.
+
+        The index holds stems, and a word begins with its stem: each beginning of the word is
+        compared with the stems. A stem that is near is given the word's own ending, if that
+        makes a word of that stem, and the forms it has in a few passages.
+        """
+        counts = {term: count for term, count in self._store.terms(word[0]) if term.isalpha()}
+        stems = list(counts)
+        distances: dict[str, float] = {}
+        seen, made = set(), set()
+        for stop in range(max(SHORTEST_STEM, len(word) - LONGEST_SUFFIX), len(word) + 1):
+            for term, distance, _ in process.extract_iter(
+                word[:stop], stems, scorer=OSA.distance, score_cutoff=slips(word)
+            ):
+                distances[term] = min(distance, distances.get(term, distance))
+                if stem(term + word[stop:]) == term:
+                    made.add(term + word[stop:])
+        nearest = sorted(distances, key=lambda term: (distances[term], -counts[term]))
+        beginning = re.compile(rf"\b{word[0]}[^\W\d_]+")
+        for term in nearest[:STEMS_READ]:
+            for text in self._store.texts_with(term, self._generation, PASSAGES_READ):
+                seen |= {form for form in beginning.findall(text.lower()) if stem(form) == term}
+        return [(form, counts[stem(form)]) for form in (*sorted(seen), *sorted(made - seen))]
+
+    def passages_with(self, *phrases: str) -> int:
+        """Return how many passages hold all of the phrases."""
+        return self._store.count_with(phrases)
+
+    def meanings(self, short: str) -> list[str]:
+        """Return the names that the documents say a short form stands for, commonest first."""
+        if short not in self._meanings:
+            texts = self._store.texts_saying(
+                short, (f"({short})", f"{short} ("), self._generation, DEFINITIONS_READ
+            )
+            found = [name for text in texts for name in definitions(short, text)]
+            names = {name.lower(): name for name in found}
+            ordered = sorted(names, key=[name.lower() for name in found].count, reverse=True)
+            self._meanings[short] = [names[name] for name in ordered]
+        return self._meanings[short]
+
+
+def definitions(short: str, text: str) -> list[str]:
+    """Return what a text says a short form stands for: "long form (SF)" or "SF (long form)".
+
+    The algorithm is that of Schwartz and Hearst (Pacific Symposium on Biocomputing 2003).
+    """
+    found = []
+    reach = min(len(short) + 5, 2 * len(short))
+    for match in re.finditer(re.escape(f"({short})"), text):
+        before = re.findall(r"\S+", text[: match.start()])[-reach:]
+        found.append(_long_form(short, " ".join(before)))
+    for match in re.finditer(rf"\b{re.escape(short)} \(([^()]+)\)", text):
+        if len(match[1].split()) <= reach:
+            found.append(_long_form(short, match[1]))
+    return [name for name in found if name and len(name) > len(short) and short not in name.split()]
+
+
+def _long_form(short: str, text: str) -> str | None:
+    """Return the shortest end of a text that holds the characters of a short form in order, the
+    first of them at the beginning of a word; None if there is none."""
+    at = len(text) - 1
+    for index in range(len(short) - 1, -1, -1):
+        wanted = short[index].lower()
+        while at >= 0 and (
+            text[at].lower() != wanted or (index == 0 and at > 0 and text[at - 1].isalnum())
+        ):
+            at -= 1
+        if at < 0:
+            return None
+        at -= 1
+    return text[at + 1 :].strip()
