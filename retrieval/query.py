@@ -67,6 +67,8 @@ LONGEST_NAME = 6
 
 SHORTEST = 4
 """Letters a word must have to be corrected."""
+MOST_LOOKED_FOR = 5
+"""Words of a question that a nearer one is looked for, which takes milliseconds each."""
 LONG = 8
 """Letters from which on two slips are forgiven, and not one."""
 
@@ -93,7 +95,7 @@ class Query:
 class Vocabulary(Protocol):
     """The words of a library."""
 
-    def standing(self, words: Sequence[str]) -> set[str]:
+    def standing(self, asked: Sequence[str]) -> set[str]:
         """Return those of the words that stand somewhere in the library."""
 
     def is_word(self, word: str) -> bool:
@@ -141,19 +143,24 @@ def _corrected(text: str, vocabulary: Vocabulary) -> tuple[str, list[Correction]
     asked = content_words(text)
     standing = vocabulary.standing(asked)
     corrections: list[Correction] = []
+    mended: dict[str, str] = {}
+    looked = 0
     for match in re.finditer(r"[^\W\d_]+", text):
         typed = match[0]
-        if words(typed) != [typed.lower()] or typed.lower() not in asked:
+        if typed.lower() not in asked or typed.lower() in standing or typed.lower() in mended:
             continue
-        if typed.lower() in standing or not _may_be_a_slip(typed, vocabulary):
+        if looked == MOST_LOOKED_FOR or not _may_be_a_slip(typed, vocabulary):
             continue
-        mended = {c.typed.lower(): c.meant for c in corrections}
-        around = [mended.get(w, w) for w in asked if w in standing or w in mended or w == typed.lower()]
+        looked += 1
+        around = [
+            mended.get(w, w) for w in asked if w in standing or w in mended or w == typed.lower()
+        ]
         meant = _split(typed.lower(), vocabulary) or _nearest(typed.lower(), around, vocabulary)
         if meant:
+            mended[typed.lower()] = meant
             corrections.append(Correction(typed, meant))
     for correction in corrections:
-        text = re.sub(rf"\b{correction.typed}\b", correction.meant, text)
+        text = re.sub(rf"\b{correction.typed}\b", correction.meant, text, flags=re.I)
     return text, corrections
 
 
@@ -214,17 +221,15 @@ def _abbreviated(text: str, vocabulary: Vocabulary) -> Iterator[str]:
     runs: dict[str, list[str]] = {}
     for start in range(len(found)):
         for stop in range(start + 2, min(start + LONGEST_NAME, len(found)) + 1):
-            run = found[start:stop]
-            telling = content_words(" ".join(run))
-            if telling[0] == run[0] and telling[-1] == run[-1]:
-                for initials in {"".join(w[0] for w in run), "".join(w[0] for w in telling)}:
-                    if len(initials) > 1 and initials not in STOP_WORDS:
-                        runs.setdefault(initials, []).append(" ".join(run))
-    for initials in vocabulary.standing(list(runs)):
-        for run in runs[initials]:
-            if vocabulary.passages_with(f"{run} {initials}"):
-                yield initials
-                break
+            name = found[start:stop]
+            telling = [word for word in name if word not in STOP_WORDS]
+            if {name[0], name[-1]} <= set(telling):
+                for some in (name, telling):
+                    runs.setdefault("".join(word[0] for word in some), []).append(" ".join(name))
+    there = vocabulary.standing([i for i in runs if len(i) > 1 and i not in STOP_WORDS])
+    for initials in sorted(there):
+        if any(vocabulary.passages_with(f"{name} {initials}") for name in runs[initials]):
+            yield initials
 
 
 def _other_spellings(text: str) -> Iterator[str]:
@@ -236,8 +241,7 @@ def _other_spellings(text: str) -> Iterator[str]:
         yield re.sub(r"\D", "", match[0])
         yield " ".join(words(match[0]))
     for match in UNGROUPED.finditer(text):
-        if not 1000 <= int(match[0]) <= 2100:  # a year
-            yield f"{int(match[0]):,}".replace(",", " ")
+        yield f"{int(match[0]):,}".replace(",", " ")
     for match in DECIMAL.finditer(text):
         yield match[0].replace(".", " ")
     for match in IDENTIFIER.finditer(text):

@@ -47,7 +47,8 @@ class Snapshot:
     ) -> list[Hit]:
         """Return the passages that bear most on a query, best first.
 
-        The dense and the lexical ranking are fused by reciprocal rank.
+        The dense and the lexical ranking are fused by reciprocal rank; the lexical one stands
+        alone where the embedder cannot read the question.
         """
         chosen = self._choose(filters)
         allowed = self._live
@@ -57,7 +58,10 @@ class Snapshot:
         vector = self._embedder.embed([asked.embedded])
         dense = self._segments.search(vector, CANDIDATES, allowed)
         lexical = self._store.lexical(asked.lookups, chosen, self.generation, CANDIDATES)
-        fused = reciprocal_rank([[i for i, _ in dense], lexical])
+        rankings = [[i for i, _ in dense], lexical]
+        if lexical and not self._vocabulary.reads(asked.text):
+            rankings = [lexical]
+        fused = reciprocal_rank(rankings)
         best = list(fused)[:limit]
         similarity = dict(dense) | self._similarities(best, dict(dense), vector)
         passages = self._store.passages(best)

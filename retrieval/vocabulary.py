@@ -9,11 +9,16 @@ from rapidfuzz.distance import OSA
 from retrieval.embedder import Embedder
 from retrieval.query import slips
 from retrieval.store import Store
-from retrieval.words import stem
+from retrieval.words import STOP_WORDS, stem, words
 
 STEMS_READ = 12
 PASSAGES_READ = 3
 """How many stems, and passages with each, are read for the words they are of."""
+LETTERS_READ = 1.5
+"""Least letters a token, on average: English has 2.8 to 5.7 with the bundled embedder, German and
+Turkish 1.6 to 3.5, Greek, Russian, Arabic, Hindi and Chinese 0.7 to 1.5."""
+LONGEST_READ = 20
+"""A token with more letters is a stretch that the embedder does not know."""
 SHORTEST_STEM = 3
 LONGEST_SUFFIX = 3
 DEFINITIONS_READ = 20
@@ -28,14 +33,23 @@ class LibraryVocabulary:
         self._generation = generation
         self._meanings: dict[str, list[str]] = {}
 
-    def standing(self, words: Sequence[str]) -> set[str]:
+    def standing(self, asked: Sequence[str]) -> set[str]:
         """Return those of the words that stand somewhere in the library."""
-        there = self._store.passages_with([stem(word) for word in words])
-        return {word for word in words if stem(word) in there}
+        there = self._store.passages_with([stem(word) for word in asked])
+        return {word for word in asked if stem(word) in there}
 
     def is_word(self, word: str) -> bool:
         """Whether the embedder reads it as one piece, which it does with common words."""
         return len(self._embedder.tokens([word])[0]) == 1
+
+    def reads(self, text: str) -> bool:
+        """Whether the embedder reads a text in pieces of words, and not letter by letter or not
+        at all, as one for another script does."""
+        if text.isascii():
+            return True
+        pieces = [text[start:stop] for start, stop in self._embedder.tokens([text])[0]]
+        letters = sum(c.isalnum() for c in text)
+        return letters >= LETTERS_READ * len(pieces) and max(map(len, pieces)) <= LONGEST_READ
 
     def near(self, word: str) -> list[tuple[str, int]]:
         """Return words that are spelt much like one and begin with the same letter.
@@ -96,8 +110,16 @@ def definitions(short: str, text: str) -> list[str]:
 
 
 def _long_form(short: str, text: str) -> str | None:
-    """Return the shortest end of a text that holds the characters of a short form in order, the
-    first of them at the beginning of a word; None if there is none."""
+    """Return the end of a text whose words begin with the letters of a short form, or else the
+    shortest that holds them in order, the first at the beginning of a word; None if none does."""
+    named = text.split()
+    for start in range(len(named) - 1, -1, -1):
+        parts = [part for part in words(" ".join(named[start:])) if part not in STOP_WORDS]
+        if (
+            "".join(part[0] for part in parts) == short.lower()
+            and words(named[start])[:1] == parts[:1]
+        ):
+            return " ".join(named[start:])
     at = len(text) - 1
     for index in range(len(short) - 1, -1, -1):
         wanted = short[index].lower()
