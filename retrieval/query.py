@@ -62,6 +62,7 @@ NUMBERED = re.compile(r"\b(\d+) ([A-Z])\b")
 ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)", re.I)
 
 SHORT_FORM = re.compile(r"\b[A-Z][A-Za-z]{0,8}[A-Z]s?\b|\b[A-Z]{2,10}\b")
+ROMAN = re.compile(r"[IVX]+")
 LONGEST_NAME = 6
 """Words of a name that has a short form, those between counted."""
 
@@ -119,15 +120,16 @@ def understand(question: str, vocabulary: Vocabulary) -> Query:
         text = contraction.sub(whole, text)
     text, corrections = _corrected(text, vocabulary)
     plain = POSSESSIVE.sub("", text)
-    names = {short: vocabulary.meanings(short) for short in dict.fromkeys(_short_forms(plain))}
+    forms = dict.fromkeys(_short_forms(plain))
+    names = {short: found[0] for short in forms if (found := vocabulary.meanings(short))}
     embedded = text
-    for short, meanings in names.items():
-        if meanings:
-            embedded = re.sub(rf"\b{short}\b", f"{meanings[0]} ({short})", embedded, count=1)
+    for short, name in names.items():
+        if not vocabulary.is_word(short.lower()):
+            embedded = embedded.replace(short, f"{name} ({short})", 1)
     lookups = [
         *content_words(plain),
         *_other_spellings(plain),
-        *(" ".join(words(meaning)) for meanings in names.values() for meaning in meanings),
+        *(" ".join(words(name)) for name in names.values()),
         *_abbreviated(plain, vocabulary),
     ]
     return Query(text, embedded, tuple(dict.fromkeys(lookups)), tuple(corrections))
@@ -157,7 +159,8 @@ def _corrected(text: str, vocabulary: Vocabulary) -> tuple[str, list[Correction]
         ]
         meant = _split(typed.lower(), vocabulary) or _nearest(typed.lower(), around, vocabulary)
         if meant:
-            mended[typed.lower()] = meant
+            meant = meant.capitalize() if typed[0].isupper() else meant
+            mended[typed.lower()] = meant.lower()
             corrections.append(Correction(typed, meant))
     for correction in corrections:
         text = re.sub(rf"\b{correction.typed}\b", correction.meant, text, flags=re.I)
@@ -212,7 +215,7 @@ def _nearest(typed: str, around: Sequence[str], vocabulary: Vocabulary) -> str |
 
 def _short_forms(text: str) -> Iterator[str]:
     if not text.isupper():
-        yield from SHORT_FORM.findall(text)
+        yield from (form for form in SHORT_FORM.findall(text) if not ROMAN.fullmatch(form))
 
 
 def _abbreviated(text: str, vocabulary: Vocabulary) -> Iterator[str]:

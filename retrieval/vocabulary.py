@@ -110,15 +110,17 @@ def definitions(short: str, text: str) -> list[str]:
 
 
 def _long_form(short: str, text: str) -> str | None:
-    """Return the end of a text whose words begin with the letters of a short form, or else the
-    shortest that holds them in order, the first at the beginning of a word; None if none does."""
+    """Return the end of a text whose words begin with the letters of a short form.
+
+    Or else the shortest that holds them in order, the first at the beginning of a word, if
+    those are fewer words than letters; None if there is neither.
+    """
     named = text.split()
     for start in range(len(named) - 1, -1, -1):
-        parts = [part for part in words(" ".join(named[start:])) if part not in STOP_WORDS]
-        if (
-            "".join(part[0] for part in parts) == short.lower()
-            and words(named[start])[:1] == parts[:1]
-        ):
+        parts = words(" ".join(named[start:]))
+        telling = [part for part in parts if part not in STOP_WORDS]
+        initials = {"".join(part[0] for part in some) for some in (parts, telling)}
+        if short.lower() in initials and parts[:1] == words(named[start])[:1]:
             return " ".join(named[start:])
     at = len(text) - 1
     for index in range(len(short) - 1, -1, -1):
@@ -130,4 +132,5 @@ def _long_form(short: str, text: str) -> str | None:
         if at < 0:
             return None
         at -= 1
-    return text[at + 1 :].strip()
+    name = text[at + 1 :].strip()
+    return name if len(name.split()) < len(short) else None
