@@ -5,12 +5,14 @@ import uuid
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from answer.conversation import Conversations
 from answer.errors import AnswerError
 from answer.evidence import select
 from answer.gate import check
 from answer.model import LanguageModel
+from answer.parts import parts_of
 from answer.prompt import build_prompt
 from answer.types import (
     Answer,
@@ -106,31 +108,40 @@ class Answerer:
         draft.generation = snapshot.generation
         if ask.conversation is not None:
             draft.asked = self._conversations.follow(ask.conversation, ask.question)
-        hits = snapshot.search(draft.asked, limit=ask.top_k or self._passages, filters=ask.filters)
-        evidence = select(draft.asked, hits, snapshot, self._embedder, EVIDENCE_KEPT)
-        draft.probability = evidence[0].probability if evidence else 0.0
-        draft.found()
-        nearest = tuple(Citation.of(e, n) for n, e in enumerate(evidence[:NEAREST], start=1))
+        parts = [self._look(part, snapshot, ask) for part in parts_of(draft.asked)]
+        draft.found(parts, self._threshold)
         if draft.probability < self._threshold:
-            yield draft.not_found(nearest, _why(snapshot, ask.filters))
+            yield draft.not_found(_nearest(parts), _why(snapshot, ask.filters))
             return
-        yield Found(nearest)
-        evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
-        yield from self._write(draft, evidence[:EVIDENCE_SHOWN])
-        if not draft.sentences:
-            yield from self._quote(draft, evidence)
+        answerable = [part for part in parts if part.probability >= self._threshold]
+        yield Found(_nearest(answerable))
+        for part in answerable:
+            evidence = part.evidence
+            evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
+            before = len(draft.sentences)
+            yield from self._write(draft, part.asked, evidence[:EVIDENCE_SHOWN])
+            if len(draft.sentences) == before:
+                yield from self._quote(draft, evidence)
         yield draft.finish()
 
-    def _write(self, draft: "_Draft", evidence: Sequence[Evidence]) -> Iterator[Said]:
+    def _look(self, question: str, snapshot: Snapshot, ask: Ask) -> "_Part":
+        """Find the evidence for one question."""
+        query = snapshot.understand(question)
+        hits = snapshot.search(query, limit=ask.top_k or self._passages, filters=ask.filters)
+        evidence = select(query.text, hits, snapshot, self._embedder, EVIDENCE_KEPT)
+        return _Part(question, query.text if query.corrections else question, evidence)
+
+    def _write(self, draft: "_Draft", asked: str, evidence: Sequence[Evidence]) -> Iterator[Said]:
         """Have the model write, and publish each sentence that passes the gate."""
         if self._model is None:
             draft.reason = "no model is set up"
             return
+        most = len(draft.sentences) + MAX_SENTENCES
         try:
             draft.model = self._model.card
-            with closing(_sentences(self._model, draft, evidence)) as sentences:
+            with closing(_sentences(self._model, draft, asked, evidence)) as sentences:
                 for written in sentences:
-                    verdict = check(written, evidence, draft.asked)
+                    verdict = check(written, evidence, asked)
                     cited = evidence[verdict.evidence]
                     reason = verdict.reason
                     if cited.probability < self._threshold:
@@ -138,8 +149,9 @@ class Answerer:
                     if reason:
                         draft.withheld.append(Withheld(verdict.text, reason))
                         continue
+                    draft.written = True
                     yield draft.say(verdict.text, cited, verdict.support)
-                    if len(draft.sentences) == MAX_SENTENCES:
+                    if len(draft.sentences) == most:
                         return
         except AnswerError as problem:
             draft.reason = str(problem)
@@ -147,12 +159,24 @@ class Answerer:
     def _quote(self, draft: "_Draft", evidence: Sequence[Evidence]) -> Iterator[Said]:
         """Publish the evidence itself: the best sentence, and more as long as it stays short."""
         words = 0
-        for piece in evidence:
+        for number, piece in enumerate(evidence):
             words += len(piece.text.split())
-            if draft.sentences and words > QUOTED_WORDS:
+            if number and words > QUOTED_WORDS:
                 break
             yield draft.say(f"“{' '.join(piece.text.split())}”", piece, 1.0)
-        draft.quoted = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One of the questions in a question, as it was put and as it was searched for."""
+
+    put: str
+    asked: str
+    evidence: list[Evidence]
+
+    @property
+    def probability(self) -> float:
+        return self.evidence[0].probability if self.evidence else 0.0
 
 
 @dataclass(slots=True)
@@ -164,7 +188,9 @@ class _Draft:
     asked: str = ""
     generation: int = 0
     probability: float = 0.0
-    quoted: bool = False
+    written: bool = False
+    searched_for: str | None = None
+    unanswered: tuple[str, ...] = ()
     reason: str | None = None
     sentences: list[Sentence] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
@@ -177,8 +203,13 @@ class _Draft:
     def __post_init__(self) -> None:
         self.asked = self.question
 
-    def found(self) -> None:
-        """Note that the evidence is there."""
+    def found(self, parts: Sequence[_Part], threshold: float) -> None:
+        """Note what was found for each part of the question."""
+        searched = " ".join(part.asked for part in parts)
+        self.searched_for = None if searched == self.question else searched
+        self.probability = max(part.probability for part in parts)
+        if len(parts) > 1:
+            self.unanswered = tuple(p.put for p in parts if p.probability < threshold)
         self.retrieval_ms = self._elapsed()
 
     def first_token(self) -> None:
@@ -201,10 +232,10 @@ class _Draft:
 
     def finish(self) -> Answer:
         """Return the answer as it stands."""
-        if self.quoted and self.reason is None:
-            self.reason = "nothing the model wrote is borne out by the documents"
-        status = Status.QUOTED if self.quoted else Status.ANSWERED
-        return self._answer(status, self.reason if self.quoted else None)
+        if self.written:
+            return self._answer(Status.ANSWERED, None)
+        reason = self.reason or "nothing the model wrote is borne out by the documents"
+        return self._answer(Status.QUOTED, reason)
 
     def not_found(self, nearest: tuple[Citation, ...], reason: str) -> Answer:
         """Return the refusal, with what is nearest."""
@@ -230,6 +261,8 @@ class _Draft:
             nearest=nearest,
             model=self.model,
             usage=self.usage,
+            searched_for=self.searched_for,
+            unanswered=self.unanswered,
         )
 
     def _elapsed(self) -> int:
@@ -237,21 +270,22 @@ class _Draft:
 
 
 def _sentences(
-    model: LanguageModel, draft: _Draft, evidence: Sequence[Evidence]
+    model: LanguageModel, draft: _Draft, asked: str, evidence: Sequence[Evidence]
 ) -> Generator[str, None, None]:
     """Yield what the model writes, sentence by sentence, each when it is complete."""
-    messages = build_prompt(draft.asked, evidence)
     text = ""
-    for piece in model.write(messages, max_tokens=MAX_TOKENS):
+    used = Usage()
+    for piece in model.write(build_prompt(asked, evidence), max_tokens=MAX_TOKENS):
         if isinstance(piece, Usage):
-            draft.usage = piece
+            used = piece
+            draft.usage += used
             continue
         draft.first_token()
         text += piece
         *whole, (last, _) = sentence_spans(text) or [(0, 0)]
         yield from (text[start:stop] for start, stop in whole)
         text = text[last:]
-    if text.strip() and not draft.usage.cut_short:
+    if text.strip() and not used.cut_short:
         yield text.strip()
 
 
@@ -262,6 +296,14 @@ def _why(snapshot: Snapshot, filters: Filters | None) -> str:
     if not snapshot.allowed(filters):
         return "no document matches the filter"
     return "the documents do not say"
+
+
+def _nearest(parts: Sequence[_Part]) -> tuple[Citation, ...]:
+    """Return what is nearest to the parts of a question, the best of each part first."""
+    turns = zip_longest(*(part.evidence[:NEAREST] for part in parts))
+    nearest = [evidence for turn in turns for evidence in turn if evidence is not None]
+    shown = nearest[: max(NEAREST, len(parts))]
+    return tuple(Citation.of(e, n) for n, e in enumerate(shown, start=1))
 
 
 def _marked(sentence: Sentence) -> str:

@@ -1,51 +1,93 @@
-"""Follow-ups: a question that leans on the one before is asked together with it."""
+"""Follow-ups: a question that leans on those before is put in words that stand alone."""
 
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
+from answer.subjects import POINTS_BACK, agent_of, subject_of, with_subject
 from retrieval.words import STOP_WORDS, words
 
 REMEMBERED = 1000
+TURNS = 6
+"""Questions of a conversation that are looked back on."""
 CONTINUES = re.compile(
-    r"^\s*(?:and|or|but|so|then|also|what about|how about|what if)\b", re.IGNORECASE
-)
-POINTS_BACK = re.compile(
-    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|that|those|these|this one)\b",
+    r"^\s*(?:(?:and|or|but|so|then|also|ok|okay|well)\b[\s,]*)*"
+    r"(?:and|or|but|so|then|also|what about|how about|what if)\b[\s,]*",
     re.IGNORECASE,
+)
+ASKS = re.compile(
+    r"^(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could"
+    r"|will|would|should|must|may|has|have|had|am)\b",
+    re.IGNORECASE,
+)
+CONSTRAINT = re.compile(
+    r"^(for|in|on|at|by|with|without|under|of|from|during|after|before)\b", re.I
 )
 STANDS_ALONE = 4
 """With so many telling words a question says itself what its pronouns mean."""
 
 
-def in_context(question: str, before: str) -> str:
-    """Return what to look for: the question, led by the one before if it leans on that.
+def rewritten(question: str, earlier: Sequence[str]) -> str:
+    """Return what to look for: the question, made to stand alone if it leans on earlier ones.
 
-    It leans if it opens like a continuation, has at most one word that carries meaning, or
-    has a pronoun and few such words.
+    It leans if it opens like a continuation, has at most one word that carries meaning, or has
+    a pronoun and few such words. "And for part-timers?" takes the place of whom or what the
+    question before was for; a pronoun becomes the subject of the last question that has one;
+    what cannot be put in a sentence is led by the question before.
     """
-    telling = len([word for word in words(question) if word not in STOP_WORDS])
-    points_back = POINTS_BACK.search(question) and telling < STANDS_ALONE
-    if before == question or not (CONTINUES.search(question) or telling <= 1 or points_back):
+    before = next((q for q in _standing_alone(earlier)), None)
+    if before is None or before == question or not leans(question):
         return question
+    rest = CONTINUES.sub("", question).strip()
+    if not ASKS.match(rest) and CONSTRAINT.match(rest):
+        return _constrained(before, rest)
+    subject = subject_of(before)
+    if subject and ASKS.match(rest) and POINTS_BACK.search(rest):
+        return with_subject(rest, subject)
     return f"{before} {question}"
 
 
+def leans(question: str) -> bool:
+    """Whether a question needs the ones before it to be understood."""
+    telling = len([word for word in words(question) if word not in STOP_WORDS])
+    points_back = POINTS_BACK.search(question) and telling < STANDS_ALONE
+    return bool(CONTINUES.match(question) or telling <= 1 or points_back)
+
+
+def _standing_alone(earlier: Sequence[str]) -> list[str]:
+    """Return the questions that stood alone, the newest first."""
+    return [question for question in reversed(earlier) if not leans(question)]
+
+
+def _constrained(before: str, constraint: str) -> str:
+    """Put a constraint into a question, in the place of the one that begins alike."""
+    preposition = constraint.split()[0]
+    whole = before.rstrip(" ?.!")
+    agent = agent_of(whole)
+    if preposition.lower() == "for" and agent and not re.search(r"\bfor\b", whole, re.I):
+        named = rf"(?:\b(?:a|an|the|our|my)\s+)?{re.escape(agent)}"
+        return re.sub(named, constraint[3:].strip(" ?.!"), whole, count=1) + "?"
+    old = re.search(rf"\s{preposition}\s+(?:(?!\b(?:and|or)\b)[^,?])+$", whole, re.IGNORECASE)
+    kept = whole[: old.start()] if old else whole
+    return f"{kept} {constraint.rstrip(' ?.!')}?"
+
+
 class Conversations:
-    """The last question of each conversation that stood alone; the oldest are forgotten."""
+    """The last questions of each conversation; the oldest conversations are forgotten."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
-        self._last: OrderedDict[str, str] = OrderedDict()
+        self._asked: OrderedDict[str, list[str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def follow(self, conversation: str, question: str) -> str:
-        """Return what to look for; a question that stands alone is remembered for the next."""
+        """Return what to look for, and remember the question."""
         with self._lock:
-            before = self._last.pop(conversation, question)
-            asked = in_context(question, before)
-            # Not the two together, or a long conversation would drown its newest question.
-            self._last[conversation] = question if asked == question else before
-            while len(self._last) > self._remembered:
-                self._last.popitem(last=False)
+            earlier = self._asked.pop(conversation, [])
+            asked = rewritten(question, earlier)
+            # What was made of it, so that "it" may mean what "it" meant before.
+            self._asked[conversation] = [*earlier, asked][-TURNS:]
+            while len(self._asked) > self._remembered:
+                self._asked.popitem(last=False)
             return asked

@@ -96,6 +96,15 @@ class Usage:
     completion_tokens: int = 0
     cut_short: bool = False
 
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return the tokens of two pieces of writing together."""
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cut_short or other.cut_short,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:
@@ -119,7 +128,9 @@ class Answer:
     """What the reader gets, and everything needed to check it.
 
     `reason` says why an answer is quoted or not found; None when the model answered.
-    `probability` is how likely the best evidence is to hold the answer.
+    `probability` is how likely the best evidence is to hold the answer. `searched_for` is the
+    question as it was searched for, None if that is how it was asked. Of several questions in
+    one `unanswered` are those that the documents do not answer.
     """
 
     id: str
@@ -136,3 +147,5 @@ class Answer:
     nearest: tuple[Citation, ...] = ()
     model: ModelCard | None = None
     usage: Usage = field(default_factory=Usage)
+    searched_for: str | None = None
+    unanswered: tuple[str, ...] = ()

@@ -9,12 +9,13 @@ import numpy as np
 from retrieval.embedder import Embedder
 from retrieval.errors import LibraryUnreadable
 from retrieval.fusion import reciprocal_rank
+from retrieval.query import Query, understand
 from retrieval.rows import Ids
 from retrieval.segments import Segments
 from retrieval.store import Store
 from retrieval.store.connection import RESTORE
 from retrieval.types import Document, Filters, Hit, Vectors
-from retrieval.words import content_words
+from retrieval.vocabulary import LibraryVocabulary
 
 CANDIDATES = 50
 """How many passages each ranking hands to the fusion."""
@@ -39,6 +40,7 @@ class Snapshot:
         self._spans = store.passage_spans(generation)
         live = _expanded(self._spans.values())
         self._segments: Segments = _load(segments, store, generation, live, opened)
+        self._vocabulary = LibraryVocabulary(store, embedder, generation)
         self._documents = {d.id: d for d in store.documents(generation)}
         self._passages = store.passage_count()
 
@@ -51,20 +53,30 @@ class Snapshot:
         documents = self._documents.values()
         return [d for d in documents if filters.allow(d)] if filters else [*documents]
 
-    def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
+    def understand(self, question: str) -> Query:
+        """Return what to search with: the question in the library's words."""
+        return understand(question, self._vocabulary)
+
+    def search(
+        self, query: str | Query, *, limit: int = 8, filters: Filters | None = None
+    ) -> list[Hit]:
         """Return the passages that bear most on a query, best first.
 
-        The dense and the lexical ranking are fused by reciprocal rank.
+        The dense and the lexical ranking are fused by reciprocal rank; the lexical one stands
+        alone where the embedder cannot read the question.
         """
         chosen = self._choose(filters)
         allowed = None
         if chosen is not None:
             allowed = _expanded(self._spans[name] for name in chosen if name in self._spans)
-        vector = self._embedder.embed([query])
+        asked = query if isinstance(query, Query) else self.understand(query)
+        vector = self._embedder.embed([asked.embedded])
         dense = self._segments.search(vector, CANDIDATES, allowed)
-        words = content_words(query)
-        lexical = self._store.lexical(words, chosen, self.generation, CANDIDATES)
-        fused = reciprocal_rank([[i for i, _ in dense], lexical])
+        lexical = self._store.lexical(asked.lookups, chosen, self.generation, CANDIDATES)
+        rankings = [[i for i, _ in dense], lexical]
+        if lexical and not self._vocabulary.reads(asked.text):
+            rankings = [lexical]
+        fused = reciprocal_rank(rankings)
         best = list(fused)[:limit]
         similarity = dict(dense) | self._similarities(best, dict(dense), vector)
         passages = self._store.passages(best)

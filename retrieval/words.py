@@ -1,16 +1,41 @@
 """The words of a text as the lexical index counts them.
 
 SQLite's FTS5 indexes with `porter unicode61 remove_diacritics 2`; these are the same steps,
-so that a word counted here can be looked up there.
+so that a word counted here can be looked up there. What those steps would spoil is put into
+words by `indexed` before FTS5 sees it:
+
+- Greek, Cyrillic, Arabic and Devanagari words are stemmed by the rules of their script's most
+  used language, and lose their accents.
+- Scripts without spaces are cut into runs that overlap, two characters long for Chinese, Japanese
+  and Korean, as Lucene does it, and three for Thai, Lao, Khmer and Burmese.
 """
 
 import re
+import threading
 import unicodedata
 from functools import lru_cache
 
 import snowballstemmer
 
-WORD = re.compile(r"[^\W_]+")
+EAST_ASIAN = (
+    r"\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
+)
+SOUTHEAST_ASIAN = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+INDIC = re.compile(r"[\u0900-\u109f\u1780-\u17ff]")
+MARKS = "".join(c for c in map(chr, range(0x900, 0xE00)) if unicodedata.category(c)[0] == "M")
+"""Vowel signs and the like, which are part of a word though they are no letters."""
+WORD = re.compile(
+    rf"[{EAST_ASIAN}]+|[{SOUTHEAST_ASIAN}]+|(?:[^\W_{EAST_ASIAN}{SOUTHEAST_ASIAN}]|[{MARKS}])+"
+)
+RUNS = ((re.compile(f"[{EAST_ASIAN}]"), 2), (re.compile(f"[{SOUTHEAST_ASIAN}]"), 3))
+BEYOND_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff\uf900-\U0003ffff]")
+STEMMERS = {
+    "LATIN": "porter",
+    "GREEK": "greek",
+    "CYRILLIC": "russian",
+    "ARABIC": "arabic",
+    "DEVANAGARI": "hindi",
+}
 
 # The function words of English: they say how a question is put, not what it is about.
 STOP_WORDS = frozenset(
@@ -25,7 +50,10 @@ STOP_WORDS = frozenset(
 
 def words(text: str) -> list[str]:
     """Return a text's words in order: lower case, without accents, not stemmed."""
-    return WORD.findall(_bare(text))
+    found = WORD.findall(_bare(text))
+    if text.isascii():
+        return found
+    return [piece for word in found for piece in _pieces(word)]
 
 
 def content_words(text: str) -> list[str]:
@@ -36,13 +64,45 @@ def content_words(text: str) -> list[str]:
 
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
-    """Return the stem of a word by Porter's algorithm, as the lexical index does."""
-    return str(_PORTER.stemWord(word))
+    """Return the stem of a word as the lexical index has it, by the rules of its script."""
+    rules = STEMMERS.get(unicodedata.name(word[:1] or " ", "").partition(" ")[0])
+    if rules is None:
+        return word
+    with _STEMMING:  # a stemmer keeps the word it is at
+        return str(_STEMMER[rules].stemWord(word))
+
+
+def indexed(text: str) -> str:
+    """Return what FTS5 is given of a text: itself, unless some of it is in no Latin script."""
+    if text.isascii() or not BEYOND_LATIN.search(text):
+        return text
+    return " ".join(map(_looked_up, words(text)))
+
+
+def looked_up(phrase: str) -> str:
+    """Return what FTS5 is asked for to find words: each itself, which FTS5 stems, or its stem."""
+    return phrase if phrase.isascii() else " ".join(map(_looked_up, phrase.split()))
+
+
+def _looked_up(word: str) -> str:
+    return word if word.isascii() else stem(word)
 
 
 def _bare(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     apart = unicodedata.normalize("NFKD", text.lower())
-    return "".join(c for c in apart if not unicodedata.combining(c))
+    kept = "".join(c for c in apart if not unicodedata.combining(c) or INDIC.match(c))
+    return unicodedata.normalize("NFC", kept)
 
 
-_PORTER = snowballstemmer.stemmer("porter")
+def _pieces(word: str) -> list[str]:
+    """Cut a word of a script without spaces into runs that overlap."""
+    for script, size in RUNS:
+        if script.match(word):
+            return [word[at : at + size] for at in range(max(1, len(word) - size + 1))]
+    return [word]
+
+
+_STEMMER = {rules: snowballstemmer.stemmer(rules) for rules in STEMMERS.values()}
+_STEMMING = threading.Lock()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from answer import Answer, Answerer, Ask, Found, Said, Status
-from answer.conversation import Conversations, in_context
+from answer.conversation import Conversations
 from answer.engine import LlamaProcess
 from answer.model import LanguageModel, Message, Piece
 from answer.prompt import build_prompt
@@ -186,14 +186,6 @@ def test_chat_markup_in_a_document_cannot_end_its_turn(
 
     assert evidence
     assert not any("<|" in message.content for message in prompt)
-
-
-def test_a_follow_up_is_asked_with_the_question_before() -> None:
-    assert in_context("And for part-timers?", "How much leave?").startswith("How much leave?")
-    assert in_context("What is a GGUF file?", "How much leave?") == "What is a GGUF file?"
-    assert in_context("And then?", "And then?") == "And then?"
-    alone = "What does it cost to hire the main hall?"
-    assert in_context(alone, "How much leave?") == alone
 
 
 def test_conversations_are_kept_apart_and_the_oldest_forgotten() -> None:

@@ -210,12 +210,19 @@ class TimingsReply(BaseModel):
 
 
 class AnswerReply(BaseModel):
-    """An answer: `answered`, `quoted` or `not_found`."""
+    """An answer: `answered`, `quoted` or `not_found`.
+
+    `searched_for` is the question as it was searched for, its slips mended and what it leans on
+    said; null if that is how it was asked. Of several questions in one `unanswered` are those
+    that the documents do not answer.
+    """
 
     id: str
     question: str
     status: str
     reason: str | None
+    searched_for: str | None
+    unanswered: list[str]
     text: str
     probability: float
     sentences: list[SentenceReply]
@@ -235,6 +242,8 @@ class AnswerReply(BaseModel):
             question=answer.question,
             status=answer.status,
             reason=answer.reason,
+            searched_for=answer.searched_for,
+            unanswered=list(answer.unanswered),
             text=answer.text,
             probability=answer.probability,
             sentences=[SentenceReply.of(s) for s in answer.sentences],

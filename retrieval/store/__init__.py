@@ -32,6 +32,7 @@ from retrieval.types import (
     Source,
     passage_key,
 )
+from retrieval.words import looked_up
 
 PRESENT = (
     "presence.added_in <= :generation"
@@ -39,6 +40,8 @@ PRESENT = (
 )
 DOCUMENTS = "document LEFT JOIN label ON label.file = document.source"
 LIVE = f"{DOCUMENTS} JOIN presence ON presence.document_id = document.id AND {PRESENT}"
+SEARCHED = 2000
+"""Passages with an abbreviation that are looked at for what it stands for."""
 SEGMENT = "name, sha256, passages, first, last"
 
 
@@ -324,7 +327,7 @@ class Store:
             "  OR passage.document_id IN (SELECT value FROM json_each(:chosen)))"
             " ORDER BY bm25(passage_index), passage.id LIMIT :limit",
             {
-                "words": " OR ".join(f'"{word}"' for word in dict.fromkeys(words)),
+                "words": " OR ".join(f'"{looked_up(word)}"' for word in dict.fromkeys(words)),
                 "chosen": chosen,
                 "generation": generation,
                 "limit": limit,
@@ -344,6 +347,56 @@ class Store:
             (json.dumps(list(stems)),),
         )
         return {str(term): int(count) for term, count in found}
+
+    def terms(self, first: str) -> list[tuple[str, int]]:
+        """Return the stems that begin with a letter, and how many passages hold each."""
+        found = self._db.execute(
+            "SELECT term, doc FROM passage_terms WHERE term >= ? AND term < ?",
+            (first, chr(ord(first) + 1)),
+        )
+        return [(str(term), int(count)) for term, count in found]
+
+    def texts_with(self, term: str, generation: int, limit: int) -> list[str]:
+        """Return the texts of live passages that hold a stem, at most `limit`."""
+        found = self._db.execute(
+            "SELECT title || ' ' || text FROM (SELECT DISTINCT doc FROM passage_places"
+            "  WHERE term = :term) CROSS JOIN passage ON passage.id = doc"
+            " CROSS JOIN document ON document.id = passage.document_id"
+            f" CROSS JOIN presence ON presence.document_id = document.id AND {PRESENT}"
+            " LIMIT :limit",
+            {"term": term, "generation": generation, "limit": limit},
+        )
+        return [str(row[0]) for row in found]
+
+    def texts_saying(
+        self, word: str, strings: Sequence[str], generation: int, limit: int
+    ) -> list[str]:
+        """Return the texts of live passages that hold one of the strings, of the first SEARCHED
+        with a word."""
+        found = self._db.execute(
+            "SELECT text FROM (SELECT passage.text FROM passage_index"
+            "  JOIN passage ON passage.id = passage_index.rowid"
+            f"  JOIN presence ON presence.document_id = passage.document_id AND {PRESENT}"
+            "  WHERE passage_index MATCH :word LIMIT :searched)"
+            " WHERE EXISTS (SELECT 1 FROM json_each(:strings) WHERE instr(text, value))"
+            " LIMIT :limit",
+            {
+                "word": f'"{looked_up(word)}"',
+                "searched": SEARCHED,
+                "strings": json.dumps(list(strings)),
+                "generation": generation,
+                "limit": limit,
+            },
+        )
+        return [str(row[0]) for row in found]
+
+    def count_with(self, phrases: Iterable[str]) -> int:
+        """Return how many indexed passages hold all of the phrases."""
+        wanted = " AND ".join(f'"{looked_up(phrase)}"' for phrase in phrases)
+        row = self._db.execute(
+            "SELECT count(*) FROM passage_index WHERE passage_index MATCH ?", (wanted,)
+        ).fetchone()
+        return int(row[0])
 
     def segments(self, generation: int) -> list[SegmentRecord]:
         """Return the segments a generation is made of, oldest first."""

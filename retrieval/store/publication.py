@@ -30,7 +30,8 @@ class Staging:
             row = rows.passage_row(number, passage, key)
             self._insert("passage", row)
             self._db.execute(
-                "INSERT INTO passage_index (rowid, title, heading, text) VALUES (?, ?, ?, ?)",
+                "INSERT INTO passage_index (rowid, title, heading, text)"
+                " VALUES (?, indexed(?), indexed(?), indexed(?))",
                 (number, document.title, row[3], passage.text),
             )
 
@@ -57,7 +58,7 @@ class Staging:
         of_it = {"id": document_id}
         self._db.execute(
             "INSERT INTO passage_index (passage_index, rowid, title, heading, text)"
-            " SELECT 'delete', w.id, w.title, w.heading, w.text FROM passage_words w"
+            " SELECT 'delete', w.id, w.title, w.heading, w.text FROM passage_indexed w"
             " JOIN passage p ON p.id = w.id WHERE p.document_id = :id",
             of_it,
         )

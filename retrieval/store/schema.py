@@ -9,6 +9,7 @@ from retrieval.errors import LibraryUnreadable, RetrievalError
 from retrieval.store import rows
 from retrieval.store.connection import Connection, opened
 from retrieval.types import passage_key
+from retrieval.words import indexed
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
@@ -25,6 +26,7 @@ def connect(path: Path) -> Connection:
         raise
     db.create_function("passage_key", 3, _passage_key, deterministic=True)
     db.create_function("seal", -1, _seal, deterministic=True)
+    db.create_function("indexed", 1, indexed, deterministic=True)
     return db
 
 

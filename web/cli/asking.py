@@ -63,10 +63,14 @@ def serve(host: str | None, port: int | None, home: Path | None, as_json: bool) 
 
 
 def _print_answer(answer: Answer) -> None:
+    if answer.searched_for:
+        click.echo(f"(searched for: {answer.searched_for})", err=True)
     if not answer.sentences:
         click.echo(f"Not found: {answer.reason}.")
     else:
         click.echo(answer.text)
+    for question in answer.unanswered if answer.sentences else ():
+        click.echo(f"Not found: the documents do not answer “{question}”.")
     citations = answer.citations or answer.nearest
     if citations and not answer.citations:
         click.echo("\nNearest, but not an answer:")

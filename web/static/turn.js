@@ -60,6 +60,9 @@ export class Turn {
     this.#cite("Sources", answer.citations.slice(known));
     this.#cite("Closest passages, not an answer", answer.nearest);
     answer.sentences.slice(this.#shown).forEach((one) => this.#say(one));
+    this.#tell(".searched", answer.searched_for && `Searched for “${answer.searched_for}”`);
+    const missing = answer.unanswered.map((question) => `“${question}”`).join(" ");
+    this.#tell(".unanswered", missing && `The documents do not answer ${missing}`);
     this.#withhold(answer.withheld);
     this.#find(".smallprint").textContent = smallPrint(answer);
     this.#find("footer").hidden = false;
@@ -93,6 +96,11 @@ export class Turn {
     words.append(notes);
     this.#find(".answer").append(words, " ");
     this.#shown += 1;
+  }
+
+  #tell(selector, text) {
+    this.#find(selector).textContent = text || "";
+    this.#find(selector).hidden = !text;
   }
 
   #note(number) {

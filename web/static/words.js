@@ -30,5 +30,6 @@ export function asText(answer, label) {
   );
   const heading = answer.nearest.length ? ["Closest passages, not an answer:"] : [];
   const said = body.length ? body.join(" ") : sentence(answer.reason);
-  return [answer.question, `${label}:\n${said}`, ...heading, ...sources].join("\n\n");
+  const missing = answer.unanswered.map((question) => `Not in the documents: “${question}”`);
+  return [answer.question, `${label}:\n${said}`, ...missing, ...heading, ...sources].join("\n\n");
 }

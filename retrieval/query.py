@@ -1,0 +1,292 @@
+"""What a question is searched with: its words as the library spells them.
+
+People type in haste, abbreviate, and write numbers and dates in their own way. `understand`
+makes of a question the text to embed and the words and phrases to look up. A word is corrected
+only if it stands nowhere in the library, is no word that the embedder knows, and is near to one
+that the library has; the reader is told. Everything else only adds ways to say the same.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rapidfuzz.distance import OSA
+
+from retrieval.words import STOP_WORDS, content_words, words
+
+CONTRACTIONS = (
+    (re.compile(r"\b(what|when|where|who|why|how|that|there|here)(?:['’]s|s)\b", re.I), r"\1 is"),
+    (re.compile(r"\b(it|he|she)['’]s\b", re.I), r"\1 is"),
+    (re.compile(r"\bwon['’]t\b", re.I), "will not"),
+    (re.compile(r"\bcan['’]t\b", re.I), "cannot"),
+    (re.compile(r"(?<=\w)n['’]t\b", re.I), " not"),
+    (re.compile(r"(?<=\w)['’]re\b", re.I), " are"),
+    (re.compile(r"(?<=\w)['’]ll\b", re.I), " will"),
+    (re.compile(r"(?<=\w)['’]ve\b", re.I), " have"),
+    (re.compile(r"\bi['’]m\b", re.I), "I am"),
+)
+POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
+
+SPELT = dict(
+    zip(
+        "two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty"
+        " fifty sixty ninety".split(),
+        "2 3 4 5 6 7 8 9 10 11 12 15 20 30 40 50 60 90".split(),
+        strict=True,
+    )
+) | dict(
+    zip(
+        "first second third fourth fifth sixth seventh eighth ninth tenth".split(),
+        "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th".split(),
+        strict=True,
+    )
+)
+OTHERWISE = SPELT | {digits: word for word, digits in SPELT.items()}
+
+MONTHS = (
+    "january february march april may june july august september october november december".split()
+)
+MONTH = rf"({'|'.join(f'{m[:3]}(?:{m[3:]})?' for m in MONTHS)})\.?"
+DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
+DAY_FIRST = re.compile(rf"\b{DAY}\s+(?:of\s+)?{MONTH},?\s+(\d{{4}})\b", re.I)
+MONTH_FIRST = re.compile(rf"\b{MONTH}\s+{DAY},?\s+(\d{{4}})\b", re.I)
+YEAR_FIRST = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
+ALL_DIGITS = re.compile(r"\b(\d{1,2})[/.](\d{1,2})[/.](\d{4})\b")
+
+GROUPED = re.compile(r"\b\d{1,3}(?:[,\u00a0\u202f]\d{3})+\b")
+UNGROUPED = re.compile(r"\b\d{4,}\b")
+DECIMAL = re.compile(r"\b\d+\.\d+\b")
+IDENTIFIER = re.compile(r"\b([A-Za-z]{1,5})[-–]?(\d+)\b|\b(\d+)[-–]?([A-Za-z]{1,2})\b")
+NUMBERED = re.compile(r"\b(\d+) ([A-Z])\b")
+ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)", re.I)
+
+SHORT_FORM = re.compile(r"\b[A-Z][A-Za-z]{0,8}[A-Z]s?\b|\b[A-Z]{2,10}\b")
+ROMAN = re.compile(r"[IVX]+")
+LONGEST_NAME = 6
+"""Words of a name that has a short form, those between counted."""
+
+SHORTEST = 4
+"""Letters a word must have to be corrected."""
+MOST_LOOKED_FOR = 5
+"""Words of a question that a nearer one is looked for, which takes milliseconds each."""
+LONG = 8
+"""Letters from which on two slips are forgiven, and not one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A word as it was typed, and what was searched for instead."""
+
+    typed: str
+    meant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question made ready. `text` is the question mended; `embedded` has its short forms
+    spelt out; `lookups` are the words and phrases of which a passage should hold some."""
+
+    text: str
+    embedded: str
+    lookups: tuple[str, ...]
+    corrections: tuple[Correction, ...] = ()
+
+
+class Vocabulary(Protocol):
+    """The words of a library."""
+
+    def standing(self, asked: Sequence[str]) -> set[str]:
+        """Return those of the words that stand somewhere in the library."""
+
+    def is_word(self, word: str) -> bool:
+        """Whether it is known as a word, though no document may have it."""
+
+    def near(self, word: str) -> list[tuple[str, int]]:
+        """Return words of the library that are spelt much like one, and how many passages
+        hold each."""
+
+    def passages_with(self, *phrases: str) -> int:
+        """Return how many passages hold all of the phrases."""
+
+    def meanings(self, short: str) -> list[str]:
+        """Return the names that the documents say a short form stands for."""
+
+
+def understand(question: str, vocabulary: Vocabulary) -> Query:
+    """Return what to search with for a question."""
+    text = question
+    for contraction, whole in CONTRACTIONS:
+        text = contraction.sub(whole, text)
+    text, corrections = _corrected(text, vocabulary)
+    plain = POSSESSIVE.sub("", text)
+    forms = dict.fromkeys(_short_forms(plain))
+    names = {short: found[0] for short in forms if (found := vocabulary.meanings(short))}
+    embedded = text
+    for short, name in names.items():
+        if not vocabulary.is_word(short.lower()):
+            embedded = embedded.replace(short, f"{name} ({short})", 1)
+    lookups = [
+        *content_words(plain),
+        *_other_spellings(plain),
+        *(" ".join(words(name)) for name in names.values()),
+        *_abbreviated(plain, vocabulary),
+    ]
+    return Query(text, embedded, tuple(dict.fromkeys(lookups)), tuple(corrections))
+
+
+def slips(word: str) -> int:
+    """Return how many slips a word may have to be corrected."""
+    return 0 if len(word) < SHORTEST else 1 if len(word) < LONG else 2
+
+
+def _corrected(text: str, vocabulary: Vocabulary) -> tuple[str, list[Correction]]:
+    """Mend the words that stand nowhere and are near to one that does."""
+    asked = content_words(text)
+    standing = vocabulary.standing(asked)
+    corrections: list[Correction] = []
+    mended: dict[str, str] = {}
+    looked = 0
+    for match in re.finditer(r"[^\W\d_]+", text):
+        typed = match[0]
+        if typed.lower() not in asked or typed.lower() in standing or typed.lower() in mended:
+            continue
+        if looked == MOST_LOOKED_FOR or not _may_be_a_slip(typed, vocabulary):
+            continue
+        looked += 1
+        around = [
+            mended.get(w, w) for w in asked if w in standing or w in mended or w == typed.lower()
+        ]
+        meant = _split(typed.lower(), vocabulary) or _nearest(typed.lower(), around, vocabulary)
+        if meant:
+            meant = meant.capitalize() if typed[0].isupper() else meant
+            mended[typed.lower()] = meant.lower()
+            corrections.append(Correction(typed, meant))
+    for correction in corrections:
+        text = re.sub(rf"\b{correction.typed}\b", correction.meant, text, flags=re.I)
+    return text, corrections
+
+
+def _may_be_a_slip(typed: str, vocabulary: Vocabulary) -> bool:
+    if len(typed) < SHORTEST or (typed.isupper() and len(typed) <= LONG):
+        return False
+    return not vocabulary.is_word(typed.lower())
+
+
+def _split(typed: str, vocabulary: Vocabulary) -> str | None:
+    """Return two words that were typed as one, if the library has them side by side."""
+    for at in range(3, len(typed) - 2):
+        for pair in (f"{typed[:at]} {typed[at:]}", f"{typed[:at]} {typed[at - 1 :]}"):
+            if len(vocabulary.standing(pair.split())) == 2 and vocabulary.passages_with(pair):
+                return pair
+    return None
+
+
+def _nearest(typed: str, around: Sequence[str], vocabulary: Vocabulary) -> str | None:
+    """Return the word that was probably meant: the nearest, then the one that stands most often
+    beside its neighbours in the question, then in most passages with its other words."""
+    near = [
+        (distance, word, count)
+        for word, count in vocabulary.near(typed)
+        if (distance := OSA.distance(typed, word)) <= slips(typed)
+    ]
+    if not near:
+        return None
+    least = min(distance for distance, _, _ in near)
+    tied = [(word, count) for distance, word, count in near if distance == least]
+    if len(tied) == 1:
+        return tied[0][0]
+
+    at = around.index(typed)
+    others = [*around[:at], *around[at + 1 :]]
+
+    def likelihood(candidate: tuple[str, int]) -> tuple[int, int, int]:
+        word, count = candidate
+        beside = [f"{other} {word}" for other in around[:at][-1:]]
+        beside += [f"{word} {other}" for other in around[at + 1 :][:1]]
+        return (
+            sum(vocabulary.passages_with(pair) for pair in beside),
+            sum(vocabulary.passages_with(word, other) for other in others),
+            count,
+        )
+
+    return max(tied, key=likelihood)[0]
+
+
+def _short_forms(text: str) -> Iterator[str]:
+    if not text.isupper():
+        yield from (form for form in SHORT_FORM.findall(text) if not ROMAN.fullmatch(form))
+
+
+def _abbreviated(text: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """Yield the short forms of names in the text, where a passage has the two side by side."""
+    found = words(text)
+    runs: dict[str, list[str]] = {}
+    for start in range(len(found)):
+        for stop in range(start + 2, min(start + LONGEST_NAME, len(found)) + 1):
+            name = found[start:stop]
+            telling = [word for word in name if word not in STOP_WORDS]
+            if {name[0], name[-1]} <= set(telling):
+                for some in (name, telling):
+                    runs.setdefault("".join(word[0] for word in some), []).append(" ".join(name))
+    there = vocabulary.standing([i for i in runs if len(i) > 1 and i not in STOP_WORDS])
+    for initials in sorted(there):
+        if any(vocabulary.passages_with(f"{name} {initials}") for name in runs[initials]):
+            yield initials
+
+
+def _other_spellings(text: str) -> Iterator[str]:
+    """Yield the other ways to write the numbers, dates and identifiers of a text."""
+    for word in text.lower().split():
+        if (bare := word.strip(".,;:?!()\"'“”")) in OTHERWISE:
+            yield OTHERWISE[bare]
+    for match in GROUPED.finditer(text):
+        yield re.sub(r"\D", "", match[0])
+        yield " ".join(words(match[0]))
+    for match in UNGROUPED.finditer(text):
+        yield f"{int(match[0]):,}".replace(",", " ")
+    for match in DECIMAL.finditer(text):
+        yield match[0].replace(".", " ")
+    for match in IDENTIFIER.finditer(text):
+        if not ORDINAL.fullmatch(match[0]):
+            yield from _joined_and_apart(match[1] or match[3], match[2] or match[4])
+    for match in NUMBERED.finditer(text):
+        yield from _joined_and_apart(match[1], match[2])
+    for day, month, year in _dates(text):
+        yield from _ways_to_write(day, month, year)
+
+
+def _joined_and_apart(one: str, other: str) -> tuple[str, str]:
+    return f"{one}{other}".lower(), f"{one} {other}".lower()
+
+
+def _dates(text: str) -> Iterator[tuple[int, int, int]]:
+    """Yield (day, month, year) of each date; both readings of 03/04/2026."""
+    for match in DAY_FIRST.finditer(text):
+        yield int(match[1]), _month(match[2]), int(match[3])
+    for match in MONTH_FIRST.finditer(text):
+        yield int(match[2]), _month(match[1]), int(match[3])
+    for match in YEAR_FIRST.finditer(text):
+        yield int(match[3]), int(match[2]), int(match[1])
+    for match in ALL_DIGITS.finditer(text):
+        one, other, year = map(int, match.groups())
+        yield one, other, year
+        if one != other:
+            yield other, one, year
+
+
+def _month(name: str) -> int:
+    return next(n for n, month in enumerate(MONTHS, start=1) if month[:3] == name[:3].lower())
+
+
+def _ways_to_write(day: int, month: int, year: int) -> Iterator[str]:
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return
+    name = MONTHS[month - 1]
+    for written in (name, name[:3]):
+        yield f"{day} {written} {year}"
+        yield f"{written} {day} {year}"
+    yield f"{year} {month:02} {day:02}"
+    for one, other in ((day, month), (month, day)):
+        yield f"{one:02} {other:02} {year}"
+        yield f"{one} {other} {year}"

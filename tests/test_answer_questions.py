@@ -1,0 +1,121 @@
+"""Several questions in one, and questions that lean on earlier ones."""
+
+from pathlib import Path
+
+import pytest
+
+from answer import Answerer, Ask, Status
+from answer.conversation import rewritten
+from answer.parts import parts_of
+from retrieval import SentenceTransformerEmbedder
+from tests.conftest import Shelf
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        (
+            "What is the fee for a dog licence, and how long does it last?",
+            ["What is the fee for a dog licence?", "how long does dog licence last?"],
+        ),
+        (
+            "When is the office open? Who do I call?",
+            ["When is the office open?", "Who do I call?"],
+        ),
+        (
+            "When did Marie Curie die and where was she buried?",
+            ["When did Marie Curie die?", "where was Marie Curie buried?"],
+        ),
+    ],
+)
+def test_several_questions_are_cut_apart_and_each_stands_alone(
+    question: str, parts: list[str]
+) -> None:
+    assert parts_of(question) == parts
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the difference between inference and serving?",
+        "Who founded and led the society?",
+        "What is the name of the man who lives here and who wrote the rules?",
+        "I work part-time. How many days of leave do I get?",
+        "How and when was the bridge built?",
+        "dog licence fee and form",
+    ],
+)
+def test_one_question_stays_one(question: str) -> None:
+    assert parts_of(question) == [question]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "question", "meant"),
+    [
+        (
+            ["How many days of leave does a full-time officer get?"],
+            "and for part-timers?",
+            "How many days of leave does part-timers get?",
+        ),
+        (["What was the budget in 2024?"], "And in 2025?", "What was the budget in 2025?"),
+        (["What is the fee for a dog licence?"], "When is it due?", "When is dog licence due?"),
+        (["Who is Anna Bell?", "Thanks"], "What does she do?", "What does Anna Bell do?"),
+        (["How much leave do I get?"], "What is a GGUF file?", "What is a GGUF file?"),
+        ([], "And then?", "And then?"),
+    ],
+)
+def test_a_follow_up_is_put_in_words_that_stand_alone(
+    earlier: list[str], question: str, meant: str
+) -> None:
+    assert rewritten(question, earlier) == meant
+
+
+@pytest.fixture
+def fees(shelf: Shelf, tmp_path: Path) -> Shelf:
+    """A library of one document about dogs."""
+    (tmp_path / "fees.md").write_text(
+        "# Dog licences\n\nThe yearly fee for a dog licence is £12. "
+        "Guide dogs need no licence.\n\nA dog licence lasts one year.\n"
+    )
+    shelf.ingest(tmp_path / "fees.md")
+    return shelf
+
+
+def test_each_of_several_questions_is_answered_on_its_own_evidence(
+    fees: Shelf, embedder: SentenceTransformerEmbedder
+) -> None:
+    answerer = Answerer(fees.library, embedder, None, passages=10, threshold=0.5)
+
+    answer = answerer.answer(Ask("What is the fee for a dog licence, and how long does it last?"))
+
+    quotes = [citation.quote for citation in answer.citations]
+    assert "The yearly fee for a dog licence is £12." in quotes
+    assert "A dog licence lasts one year." in quotes
+    assert answer.unanswered == ()
+
+
+def test_what_the_documents_do_not_answer_of_several_questions_is_named(
+    fees: Shelf, embedder: SentenceTransformerEmbedder
+) -> None:
+    answerer = Answerer(fees.library, embedder, None, passages=10, threshold=0.5)
+
+    answer = answerer.answer(
+        Ask("What is the fee for a dog licence? Who won the 1998 World Cup in France?")
+    )
+
+    assert answer.status is Status.QUOTED
+    assert answer.citations[0].quote == "The yearly fee for a dog licence is £12."
+    assert answer.unanswered == ("Who won the 1998 World Cup in France?",)
+
+
+def test_the_reader_is_told_what_was_searched_for_if_that_is_not_what_was_typed(
+    fees: Shelf, embedder: SentenceTransformerEmbedder
+) -> None:
+    answerer = Answerer(fees.library, embedder, None, passages=10, threshold=0.5)
+
+    slipped = answerer.answer(Ask("What is the yearly fee for a dog lisence?"))
+    plain = answerer.answer(Ask("What's the yearly fee for a dog licence?"))
+
+    assert slipped.searched_for == "What is the yearly fee for a dog licence?"
+    assert slipped.citations[0].quote == "The yearly fee for a dog licence is £12."
+    assert plain.searched_for is None
