@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 from answer.conversation import Conversations
 from answer.errors import AnswerError
-from answer.evidence import select
+from answer.evidence import Judgement
 from answer.gate import check
 from answer.model import LanguageModel
 from answer.parts import parts_of
@@ -25,7 +25,7 @@ from answer.types import (
     Usage,
     Withheld,
 )
-from retrieval import Embedder, Filters, Library
+from retrieval import Filters, Library
 from retrieval.sentences import sentence_spans
 from retrieval.snapshot import Snapshot
 
@@ -78,15 +78,15 @@ class Answerer:
     def __init__(
         self,
         library: Library,
-        embedder: Embedder,
         model: LanguageModel | None,
         *,
         passages: int,
         threshold: float,
+        judgement: Judgement | None = None,
     ) -> None:
         self._library = library
-        self._embedder = embedder
         self._model = model
+        self._judgement = judgement or Judgement()
         self._passages = passages
         self._threshold = threshold
         self._conversations = Conversations()
@@ -126,9 +126,10 @@ class Answerer:
 
     def _look(self, question: str, snapshot: Snapshot, ask: Ask) -> "_Part":
         """Find the evidence for one question."""
-        query = snapshot.understand(question)
-        hits = snapshot.search(query, limit=ask.top_k or self._passages, filters=ask.filters)
-        evidence = select(query.text, hits, snapshot, self._embedder, EVIDENCE_KEPT)
+        asked = snapshot.ask(question)
+        hits = snapshot.search(asked, limit=ask.top_k or self._passages, filters=ask.filters)
+        evidence = self._judgement.select(asked, hits, EVIDENCE_KEPT)
+        query = asked.query
         return _Part(question, query.text if query.corrections else question, evidence)
 
     def _write(self, draft: "_Draft", asked: str, evidence: Sequence[Evidence]) -> Iterator[Said]:

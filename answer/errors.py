@@ -2,6 +2,8 @@
 
 AnswerError
 ├── ModelUnavailable   the model cannot be found, or is not one we can run
+├── JudgeUnavailable   the cross-encoder cannot be found, or is not one we can use
+├── CalibrationImpossible   there is too little to fit, or the file is damaged
 ├── QuestionTooLong    the question and its evidence do not fit the context window
 ├── ModelBusy          waited the whole queue time for the model
 └── ModelFailed        the model's process died, hung, or refused the prompt
@@ -14,6 +16,14 @@ class AnswerError(Exception):
 
 class ModelUnavailable(AnswerError):
     """The model cannot be found, or is not one we can run: what is wrong, what to do."""
+
+
+class JudgeUnavailable(AnswerError):
+    """The cross-encoder cannot be found, or is not one we can use: which, and what to do."""
+
+
+class CalibrationImpossible(AnswerError):
+    """There is too little to fit a decision to, or what was fitted cannot be read."""
 
 
 class QuestionTooLong(AnswerError):

@@ -1,10 +1,11 @@
 """Which sentences bear on a question, and how likely one of them answers it.
 
-Every sentence of the passages found gets a row of features that a person can read. One
-logistic regression ranks sentences; a second, on the best sentence and its lead over the
-others, says how likely it is to hold the answer. Both are fitted by
-`scripts/fit_evidence.py`, which also says on what; the weights lie in
-`evidence_weights.json` beside this file.
+Every sentence of the passages found gets a row of features that a person can read. An
+`EvidenceScorer` ranks the sentences: by default a weighted sum of the features, or a
+cross-encoder, where one is set up. A logistic regression on the best sentence and its lead over
+the others says how likely it is to hold the answer. The weights lie in `evidence_weights.json`
+beside this file; `scripts/fit_evidence.py` fits them and says on what, and `footnote calibrate`
+fits the regression to a library.
 """
 
 import json
@@ -13,15 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from answer.kinds import Kind, asked_for, offers
 from answer.types import Evidence
-from retrieval import Embedder, Hit
-from retrieval.snapshot import Snapshot
+from retrieval import Hit
+from retrieval.ranking import Asked, stems_of
 from retrieval.types import Span
-from retrieval.words import content_words, stem, words
+from retrieval.words import words
 
 Matrix = NDArray[np.float64]
 WEIGHTS = Path(__file__).with_name("evidence_weights.json")
@@ -30,32 +33,26 @@ FEATURES = (
     "similarity",  # cosine of question and sentence
     "coverage",  # share of the question's words in the sentence, by their weight
     "place_coverage",  # the same, in the sentence, the title and the headings
+    "before_coverage",  # the same, in the sentence and the one before it
     "passage_coverage",  # the same, in the passage, the title and the headings
-    "rare_word_missing",  # share of the weight that the heaviest absent word has
-    "asks_number_has_number",
-    "asks_number_lacks_number",
+    "pairs",  # share of the question's neighbouring words that stand side by side
+    "behind",  # how far the passage's score is behind the best passage's
+    "opens",  # it is the first sentence of its passage
+    "fragment",  # it has fewer words than a sentence needs
     "news",  # log of the number of words that are not the question's
+    *(f"{kind}_{has}" for kind in Kind for has in ("asked_and_there", "asked_and_missing")),
 )
 DECISION_FEATURES = (
     *FEATURES,
+    "rare_word_missing",  # from the passage; share of the weight that the heaviest absent word has
+    "number_missing",  # a number of the question stands neither in the passage nor in its place
+    "denial_differs",  # one of question and sentence denies, the other does not
+    "passage_similarity",  # cosine of question and passage
     "score",  # of the ranking, in logits
     "lead",  # over the best sentence of another passage
     "second_lead",  # over the second best sentence of all
 )
-
-ASKS_NUMBER = re.compile(
-    r"\b(?:when|how (?:many|much|long|old|far|often|big|large|tall|high|deep|fast|soon)"
-    r"|what (?:year|date|day|time|percentage|number|amount|age|limit|price|fee|rate)"
-    r"|which (?:year|date|day)|cost)\b",
-    re.IGNORECASE,
-)
-DIGIT_OR_SPELT = re.compile(
-    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|thirty|once|twice"
-    r"|daily|weekly|monthly|annual(?:ly)?|year(?:ly)?)\b",
-    re.IGNORECASE,
-)
-WEIGHED = 24
-"""Sentences a question is compared with closely."""
+FRAGMENT = 5
 OUT_OF_FORCE = re.compile(
     r"superseded|obsolete|withdrawn|repealed|no longer in force|out of date|previous|former"
     r"|\bold\b",
@@ -63,14 +60,22 @@ OUT_OF_FORCE = re.compile(
 )
 SUPERSEDED_COST = 2.0
 """In logits: a text that is out of force must be seven times likelier to be shown first."""
+DENIALS = frozenset({"not", "no", "never", "neither", "nor", "none", "without", "cannot"})
+NO_OTHER = 5.0
+"""The lead, in logits, of a sentence that has no rival."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence of a passage that was found."""
+    """A sentence of a passage that was found, the `number`th in it, counting from 0."""
 
     hit: Hit
-    span: Span
+    number: int
+
+    @property
+    def span(self) -> Span:
+        """Its range of characters in the document's text."""
+        return self.hit.passage.sentences[self.number]
 
     @property
     def text(self) -> str:
@@ -78,109 +83,203 @@ class Candidate:
         start = self.hit.passage.start
         return self.hit.passage.text[self.span[0] - start : self.span[1] - start]
 
+    @property
+    def in_context(self) -> str:
+        """The sentence, led by where it stands and the sentence before it."""
+        place = " › ".join((self.hit.document.title, *self.hit.passage.heading))
+        before = f" {Candidate(self.hit, self.number - 1).text}" if self.number else ""
+        return f"{place}:{before} {self.text}"
+
+
+class EvidenceScorer(Protocol):
+    """Says how well sentences answer a question."""
+
+    @property
+    def name(self) -> str:
+        """What it is, to tell what a calibration was made for."""
+
+    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Matrix:
+        """Return one logit a candidate, shape (candidates,).
+
+        `rows` has their FEATURES, shape (candidates, features).
+        """
+
 
 class Regression:
     """A logistic regression: standardised features, weights, a constant."""
 
-    def __init__(self, data: dict[str, list[float] | float]) -> None:
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
         self._mean = np.array(data["mean"])
         self._scale = np.array(data["scale"])
         self._weights = np.array(data["weights"])
-        self._constant = float(np.array(data["constant"]))
+        self._constant = float(data["constant"])
 
     def logits(self, features: Matrix) -> Matrix:
-        """Return one logit per row."""
+        """Return one logit a row."""
         rows = (features - self._mean) / self._scale
         return np.asarray(rows @ self._weights + self._constant, np.float64)
 
 
-def select(
-    question: str, hits: Sequence[Hit], snapshot: Snapshot, embedder: Embedder, limit: int
-) -> list[Evidence]:
-    """Return the sentences that bear on a question, best first.
+class FeatureScorer:
+    """The weighted sum of a sentence's features."""
 
-    The first one's `probability` is that it holds the answer; the others' are no greater.
+    name = "features"
+
+    def __init__(self, weights: Regression | None = None) -> None:
+        self._weights = weights or Regression(_bundled()["ranking"])
+
+    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Matrix:  # noqa: ARG002 - the seam's
+        """Return one logit a candidate."""
+        return self._weights.logits(rows)
+
+
+class Judgement:
+    """Picks the evidence for a question, and decides how likely it answers.
+
+    `decision` is a regression over DECISION_FEATURES that was fitted for this scorer.
     """
-    candidates = sentences_of(question, hits, snapshot)
-    if not candidates:
-        return []
-    rows = features(question, candidates, snapshot, embedder)
-    ranking, decision = _regressions()
-    scores = ranking.logits(rows) - _demotion(question, candidates)
-    order = np.argsort(-scores, kind="stable")
-    top = decision.logits(decision_features(rows, scores, order, candidates)[None, :])[0]
-    found = [
-        Evidence(
-            hit=candidates[i].hit,
-            start=candidates[i].span[0],
-            stop=candidates[i].span[1],
-            text=candidates[i].text,
-            probability=_sigmoid(top + scores[i] - scores[order[0]]),
-        )
-        for i in order[:limit]
+
+    def __init__(
+        self, scorer: EvidenceScorer | None = None, decision: Regression | None = None
+    ) -> None:
+        self.scorer = scorer or FeatureScorer()
+        self._decision = decision or bundled_decision()
+
+    def select(self, asked: Asked, hits: Sequence[Hit], limit: int) -> list[Evidence]:
+        """Return the sentences that bear on a question, best first.
+
+        The first one's `probability` is that it holds the answer; the others' are no greater.
+        """
+        judged = self.judge(asked, hits)
+        if judged is None:
+            return []
+        top = self._decision.logits(judged.decision[None, :])[0]
+        best = judged.scores[judged.order[0]]
+        found = [
+            Evidence(
+                hit=candidate.hit,
+                start=candidate.span[0],
+                stop=candidate.span[1],
+                text=candidate.text,
+                probability=_sigmoid(top + judged.scores[i] - best),
+            )
+            for i in judged.order[:limit]
+            for candidate in [judged.candidates[i]]
+        ]
+        return _without_repeats(found)
+
+    def judge(self, asked: Asked, hits: Sequence[Hit]) -> "Judged | None":
+        """Return how the sentences of passages compare; None if there is none."""
+        candidates = [
+            Candidate(hit, number) for hit in hits for number in range(len(hit.passage.sentences))
+        ]
+        if not candidates:
+            return None
+        question = asked.query.text
+        rows = features(asked, candidates)
+        scores = self.scorer.score(question, candidates, rows) - _demotion(question, candidates)
+        order = [int(i) for i in np.argsort(-scores, kind="stable")]
+        decision = _decision_row(asked, rows, scores, order, candidates)
+        return Judged(candidates, rows, scores, order, decision)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Sentences compared: their FEATURES, scores, the order from the best on, and the
+    DECISION_FEATURES of the best."""
+
+    candidates: Sequence[Candidate]
+    rows: Matrix
+    scores: Matrix
+    order: Sequence[int]
+    decision: Matrix
+
+
+def features(asked: Asked, candidates: Sequence[Candidate]) -> Matrix:
+    """Return one row of FEATURES a candidate: shape (candidates, features)."""
+    question = asked.query.text
+    kinds = asked_for(question)
+    best = max(candidate.hit.score for candidate in candidates)
+    around: dict[int, _Around] = {}
+    rows = []
+    for candidate in candidates:
+        hit = candidate.hit
+        if id(hit) not in around:
+            around[id(hit)] = _Around.of(asked, hit)
+        rows.append(_row(asked, candidate, around[id(hit)], best - hit.score, kinds))
+    return np.array(rows, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What the sentences of a passage have in common."""
+
+    stems: list[list[str]]
+    place: set[str]
+    coverage: float
+
+    @classmethod
+    def of(cls, asked: Asked, hit: Hit) -> "_Around":
+        texts = [Candidate(hit, number).text for number in range(len(hit.passage.sentences))]
+        place = set(stems_of(" ".join((hit.document.title, *hit.passage.heading))))
+        wide = place | set(stems_of(hit.passage.text))
+        return cls([stems_of(text) for text in texts], place, asked.covered(wide))
+
+
+def _row(
+    asked: Asked, candidate: Candidate, around: _Around, behind: float, kinds: frozenset[Kind]
+) -> list[float]:
+    here = around.stems[candidate.number]
+    before = around.stems[candidate.number - 1] if candidate.number else []
+    held = {kind: offers(kind, candidate.text, asked.query.text) for kind in kinds}
+    return [
+        candidate.hit.sentences[candidate.number],
+        asked.covered(set(here)),
+        asked.covered({*here, *around.place}),
+        asked.covered({*here, *before}),
+        around.coverage,
+        asked.paired(here),
+        behind,
+        float(candidate.number == 0),
+        float(len(here) < FRAGMENT),
+        float(np.log1p(len(set(here) - set(asked.weights)))),
+        *(float(held.get(kind) is has) for kind in Kind for has in (True, False)),
     ]
-    return _without_repeats(found)
 
 
-def sentences_of(question: str, hits: Sequence[Hit], snapshot: Snapshot) -> list[Candidate]:
-    """Return the sentences of the passages found that are worth a closer look, at most WEIGHED.
-
-    Embedding a sentence takes milliseconds, looking at its words microseconds: those go on
-    whose passage is near to the question and which hold most of its words.
-    """
-    candidates = [Candidate(hit, span) for hit in hits for span in hit.passage.sentences]
-    weights = snapshot.weights(_asked(question))
-    promise = [c.hit.similarity + _covered(weights, _stems(c.text)) for c in candidates]
-    best = np.argsort(-np.array(promise), kind="stable")[:WEIGHED]
-    return [candidates[i] for i in sorted(best)]
-
-
-def features(
-    question: str, candidates: Sequence[Candidate], snapshot: Snapshot, embedder: Embedder
+def _decision_row(
+    asked: Asked,
+    rows: Matrix,
+    scores: Matrix,
+    order: Sequence[int],
+    candidates: Sequence[Candidate],
 ) -> Matrix:
-    """Return one row of FEATURES per candidate: shape (candidates, features)."""
-    asked = _asked(question)
-    weights = snapshot.weights(asked)
-    texts = (f"{c.hit.document.title}: {c.text}" for c in candidates)
-    vectors = embedder.embed([question, *texts])
-    similarity = vectors[1:] @ vectors[0]
+    best = candidates[order[0]]
+    others = [scores[i] for i in order if candidates[i].hit is not best.hit]
+    score = scores[order[0]]
+    place = " ".join((best.hit.document.title, *best.hit.passage.heading))
+    wide = set(words(f"{place} {best.hit.passage.text}"))
+    stems = set(stems_of(f"{place} {best.hit.passage.text}"))
+    absent = [weight for word, weight in asked.weights.items() if word not in stems]
+    numbers = {word for word in words(asked.query.text) if word.isdigit()}
     return np.array(
         [
-            _row(question, candidate, float(cosine), weights)
-            for candidate, cosine in zip(candidates, similarity, strict=True)
+            *rows[order[0]],
+            max(absent, default=0.0) / asked.total if asked.total else 0.0,
+            float(not numbers <= wide),
+            float(_denies(asked.query.text) != _denies(best.text)),
+            best.hit.similarity,
+            score,
+            score - others[0] if others else NO_OTHER,
+            score - scores[order[1]] if len(order) > 1 else NO_OTHER,
         ],
         np.float64,
     )
 
 
-def _row(
-    question: str, candidate: Candidate, cosine: float, weights: dict[str, float]
-) -> list[float]:
-    hit = candidate.hit
-    here = _stems(candidate.text)
-    around = _stems(" ".join((hit.document.title, *hit.passage.heading)))
-    wide = around | _stems(hit.passage.text)
-    return [
-        cosine,
-        _covered(weights, here),
-        _covered(weights, here | around),
-        _covered(weights, wide),
-        _missing(weights, wide),
-        *_answer_type(question, candidate.text),
-        float(np.log1p(len(here - set(weights)))),
-    ]
-
-
-def decision_features(
-    rows: Matrix, scores: Matrix, order: NDArray[np.intp], candidates: Sequence[Candidate]
-) -> Matrix:
-    """Return DECISION_FEATURES of the best sentence: shape (features,)."""
-    best = order[0]
-    mine = candidates[best].hit.passage
-    others = [scores[i] for i in order if candidates[i].hit.passage is not mine]
-    lead = scores[best] - others[0] if others else 5.0
-    second = scores[best] - scores[order[1]] if len(order) > 1 else 5.0
-    return np.array([*rows[best], scores[best], lead, second], np.float64)
+def _denies(text: str) -> bool:
+    return bool(DENIALS & set(words(re.sub(r"n['’]t\b", " not", text))))
 
 
 def _demotion(question: str, candidates: Sequence[Candidate]) -> Matrix:
@@ -199,12 +298,6 @@ def _demotion(question: str, candidates: Sequence[Candidate]) -> Matrix:
     return np.array(cost)
 
 
-@cache
-def _regressions() -> tuple[Regression, Regression]:
-    data = json.loads(WEIGHTS.read_text(encoding="utf-8"))
-    return Regression(data["ranking"]), Regression(data["decision"])
-
-
 def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
     """Leave out sentences that say the same, word for word, as a better one."""
     seen: dict[tuple[str, ...], Evidence] = {}
@@ -214,29 +307,15 @@ def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
     return [replace(e, probability=min(e.probability, kept[0].probability)) for e in kept]
 
 
-def _asked(question: str) -> list[str]:
-    return list(dict.fromkeys(stem(word) for word in content_words(question)))
+def bundled_decision() -> Regression:
+    """Return the decision that comes with the product, for the scorer by features."""
+    return Regression(_bundled()["decision"])
 
 
-def _stems(text: str) -> set[str]:
-    return {stem(word) for word in words(text)}
-
-
-def _covered(weights: dict[str, float], there: set[str]) -> float:
-    total = sum(weights.values())
-    return sum(w for word, w in weights.items() if word in there) / total if total else 0.0
-
-
-def _missing(weights: dict[str, float], there: set[str]) -> float:
-    total = sum(weights.values())
-    absent = [w for word, w in weights.items() if word not in there]
-    return max(absent, default=0.0) / total if total else 0.0
-
-
-def _answer_type(question: str, text: str) -> tuple[float, float]:
-    asks = bool(ASKS_NUMBER.search(question))
-    has = bool(DIGIT_OR_SPELT.search(text))
-    return float(asks and has), float(asks and not has)
+@cache
+def _bundled() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    return data
 
 
 def _sigmoid(logit: float) -> float:

@@ -104,8 +104,9 @@ class Library:
             return self._newest
 
     def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
-        """Return the passages that bear most on a query, best first."""
-        return self.snapshot().search(query, limit=limit, filters=filters)
+        """Return the passages that bear most on a query, best first; neighbours are one hit."""
+        snapshot = self.snapshot()
+        return snapshot.with_neighbours(snapshot.search(query, limit=limit, filters=filters))
 
     def documents(self) -> list[Document]:
         """Return the documents answers come from, by path."""

@@ -1,24 +1,32 @@
 """One generation of the library, and finding passages in it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from random import Random
 
 import numpy as np
 
 from retrieval.embedder import Embedder
 from retrieval.errors import LibraryUnreadable
-from retrieval.fusion import reciprocal_rank
+from retrieval.folding import folded, with_neighbours
 from retrieval.query import Query, understand
+from retrieval.ranking import Asked, Proposed, asked_stems, promise, scores
 from retrieval.rows import Ids
 from retrieval.segments import Segments
 from retrieval.store import Store
 from retrieval.store.connection import RESTORE
-from retrieval.types import Document, Filters, Hit, Vectors
+from retrieval.types import Document, Filters, Hit, Passage, Vectors
 from retrieval.vocabulary import LibraryVocabulary
+from retrieval.words import stem
 
-CANDIDATES = 50
-"""How many passages each ranking hands to the fusion."""
+CANDIDATES = 100
+"""Passages that each ranking proposes."""
+WEIGHED = 40
+"""Passages that are read and weighed, of those that promise most."""
+POSTINGS = 20_000
+"""Passages that bm25 is reckoned for: about 10 ms."""
+COUNTS_KEPT = 100_000
 
 
 class Snapshot:
@@ -43,6 +51,8 @@ class Snapshot:
         self._vocabulary = LibraryVocabulary(store, embedder, generation)
         self._documents = {d.id: d for d in store.documents(generation)}
         self._passages = store.passage_count()
+        self._live = None if len(live) == self._passages else live
+        self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many documents there are to answer from."""
@@ -57,43 +67,104 @@ class Snapshot:
         """Return what to search with: the question in the library's words."""
         return understand(question, self._vocabulary)
 
-    def search(
-        self, query: str | Query, *, limit: int = 8, filters: Filters | None = None
-    ) -> list[Hit]:
-        """Return the passages that bear most on a query, best first.
+    def ask(self, question: str | Query) -> Asked:
+        """Return a question ready to be compared with passages.
 
-        The dense and the lexical ranking are fused by reciprocal rank; the lexical one stands
-        alone where the embedder cannot read the question.
+        Where the embedder cannot read it, its words alone decide.
         """
-        chosen = self._choose(filters)
-        allowed = None
-        if chosen is not None:
-            allowed = _expanded(self._spans[name] for name in chosen if name in self._spans)
-        asked = query if isinstance(query, Query) else self.understand(query)
-        vector = self._embedder.embed([asked.embedded])
-        dense = self._segments.search(vector, CANDIDATES, allowed)
-        lexical = self._store.lexical(asked.lookups, chosen, self.generation, CANDIDATES)
-        rankings = [[i for i, _ in dense], lexical]
-        if lexical and not self._vocabulary.reads(asked.text):
-            rankings = [lexical]
-        fused = reciprocal_rank(rankings)
-        best = list(fused)[:limit]
-        similarity = dict(dense) | self._similarities(best, dict(dense), vector)
-        passages = self._store.passages(best)
+        query = question if isinstance(question, Query) else self.understand(question)
+        vector = self._embedder.embed([query.embedded])[0]
+        if not self._vocabulary.reads(query.text):
+            vector = np.zeros_like(vector)
+        return Asked(query, vector, self.weights(asked_stems(query.text)))
+
+    def search(
+        self, question: str | Query | Asked, *, limit: int = 8, filters: Filters | None = None
+    ) -> list[Hit]:
+        """Return the passages that bear most on a question, best first.
+
+        What says nearly the same as a better one is folded into it.
+        """
+        asked = question if isinstance(question, Asked) else self.ask(question)
+        proposed = self.proposed(asked, filters)
+        scored = dict(zip(proposed, scores(asked, [*proposed.values()]), strict=True))
+        best = sorted(scored, key=lambda i: (-scored[i], i))
+        return folded([self._hit(i, proposed[i], scored[i]) for i in best], limit)
+
+    def hits(self, scored: Mapping[int, float], asked: Asked) -> list[Hit]:
+        """Return passages as hits, by row id, with scores that were given them elsewhere."""
+        proposed = zip(scored, self._read(asked, [*scored]), strict=True)
+        return [self._hit(i, one, scored[i]) for i, one in proposed]
+
+    def proposed(self, asked: Asked, filters: Filters | None = None) -> dict[int, Proposed]:
+        """Return the passages that promise most, read, by row id."""
+        promises = self.promises(asked, filters)
+        chosen = sorted(promises, key=lambda i: (-promises[i], i))[:WEIGHED]
+        return dict(zip(chosen, self._read(asked, chosen), strict=True))
+
+    def with_neighbours(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Return the hits with those that follow each other in a section made one."""
+        return with_neighbours(hits, self._store.stretch)
+
+    def promises(self, asked: Asked, filters: Filters | None = None) -> dict[int, float]:
+        """Return what each passage that either ranking proposes promises, by row id."""
+        nearest, wordy = self.nearest(asked, filters), self.wordy(asked, filters)
+        # A passage that bm25 did not propose has less than the last that it did: say half of it.
+        rest = min(wordy.values(), default=0.0) / 2
+        missing = [i for i in wordy if i not in nearest]
+        similar = nearest | self._similarities(missing, asked.vector)
+        return {i: promise(similar[i], wordy.get(i, rest), asked) for i in {**nearest, **wordy}}
+
+    def nearest(self, asked: Asked, filters: Filters | None = None) -> dict[int, float]:
+        """Return the cosines of the passages that are nearest to a question, by row id."""
+        if not asked.vector.any():
+            return {}
+        return dict(self._segments.search(asked.vector[None], CANDIDATES, self._among(filters)))
+
+    def wordy(self, asked: Asked, filters: Filters | None = None) -> dict[int, float]:
+        """Return the bm25 of the passages that hold most of a question's words, by row id."""
+        allowed = self._among(filters) if filters else self._live
+        phrases = self._affordable(asked.query.lookups)
+        return dict(self._store.lexical(phrases, allowed, CANDIDATES))
+
+    def any_passage(self, dice: Random) -> tuple[Document, Passage] | None:
+        """Return a passage of a document, each document as likely as any; None if there is none."""
+        if not self._spans:
+            return None
+        name = dice.choice(list(self._spans))
+        number = dice.randint(*self._spans[name])
+        return self._documents[name], self._store.passages([number])[number]
+
+    def _read(self, asked: Asked, ids: Sequence[int]) -> list[Proposed]:
+        """Return passages as they are compared with a question."""
+        passages = self._store.passages(ids)
+        vectors = self.sentence_vectors(ids)
+        similar = self._similarities(ids, asked.vector)
         try:
             return [
-                Hit(
-                    passage=passages[i],
-                    document=self._documents[passages[i].document_id],
-                    score=fused[i],
-                    similarity=similarity[i],
+                Proposed.of(
+                    passages[i],
+                    self._documents[passages[i].document_id].title,
+                    similar[i],
+                    _cosines(vectors.get(i), asked.vector, len(passages[i].sentences), similar[i]),
                 )
-                for i in best
+                for i in ids
             ]
         except KeyError as problem:
             raise LibraryUnreadable(
                 f"Passage {problem} has no text, document or vector. {RESTORE}"
             ) from problem
+
+    def _hit(self, number: int, proposed: Proposed, score: float) -> Hit:
+        return Hit(
+            passage=proposed.passage,
+            document=self._documents[proposed.passage.document_id],
+            score=score,
+            similarity=proposed.similarity,
+            sentences=proposed.sentences,
+            first=number,
+            last=number,
+        )
 
     def sentence_vectors(self, ids: Iterable[int]) -> dict[int, Vectors]:
         """Return, by row id, the vectors of the sentences a passage quotes, in order.
@@ -104,27 +175,62 @@ class Snapshot:
 
     def weights(self, stems: Iterable[str]) -> dict[str, float]:
         """Return how telling each stem is: bm25's inverse document frequency, at least 0."""
-        wanted = list(dict.fromkeys(stems))
-        counts = self._store.passages_with(wanted)
         total = self._passages
         return {
             stem: math.log(1 + (total - n + 0.5) / (n + 0.5))
-            for stem in wanted
-            for n in [min(counts.get(stem, 0), total)]
+            for stem, n in self._count(dict.fromkeys(stems)).items()
         }
 
-    def _choose(self, filters: Filters | None) -> list[str] | None:
+    def _count(self, stems: Iterable[str]) -> dict[str, int]:
+        """Return how many passages hold each stem; counting is slow for common ones, so what
+        was counted is kept."""
+        wanted = list(stems)
+        if unknown := [stem for stem in wanted if stem not in self._counts]:
+            counted = self._store.passages_with(unknown)
+            if len(self._counts) > COUNTS_KEPT:
+                self._counts = {}
+            self._counts |= {stem: min(counted.get(stem, 0), self._passages) for stem in unknown}
+        return {stem: self._counts.get(stem, 0) for stem in wanted}
+
+    def _affordable(self, phrases: Sequence[str]) -> list[str]:
+        """Return what to look up: all, or the rarest that a large library has not too often.
+
+        Each passage that holds one is scored, so a word that a tenth of a million passages hold
+        would take a second, and tell little. It still counts when passages are weighed.
+        """
+        counts = self._count(stem(phrase) for phrase in phrases if " " not in phrase)
+        often = {phrase: counts.get(stem(phrase), 0) for phrase in phrases}
+        kept: list[str] = []
+        total = 0
+        for phrase in sorted(phrases, key=lambda phrase: often[phrase]):
+            total += often[phrase]
+            if kept and total > POSTINGS:
+                break
+            kept.append(phrase)
+        return kept
+
+    def _among(self, filters: Filters | None) -> Ids | None:
+        """Return the row ids of the passages that filters let through; None if there are none."""
         if not filters:
             return None
-        return [d.id for d in self.allowed(filters)]
+        spans = (self._spans.get(document.id) for document in self.allowed(filters))
+        return _expanded(sorted(span for span in spans if span))
 
-    def _similarities(
-        self, ids: Sequence[int], known: dict[int, float], vector: Vectors
-    ) -> dict[int, float]:
-        """Return the cosine of the passages that only their words found."""
-        missing = np.array([i for i in ids if i not in known], np.int64)
-        found = self._segments.search(vector, max(1, len(missing)), missing)
-        return dict(found)
+    def _similarities(self, ids: Sequence[int], vector: Vectors) -> dict[int, float]:
+        """Return the cosines of passages."""
+        if not len(ids):
+            return {}
+        allowed = np.array(sorted(ids), np.int64)
+        return dict(self._segments.search(vector[None], len(ids), allowed))
+
+
+def _cosines(
+    vectors: Vectors | None, question: Vectors, count: int, instead: float
+) -> Sequence[float]:
+    """Return the cosine of each sentence; that of the passage if they were never embedded."""
+    if vectors is None or len(vectors) != count:
+        return [instead] * count
+    return [float(cosine) for cosine in vectors @ question]
 
 
 def _expanded(spans: Iterable[tuple[int, int]]) -> Ids:

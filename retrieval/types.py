@@ -268,6 +268,7 @@ class Filters:
     An empty filter lets all through. `folder` matches a leading part of the shown path, whole
     names only. `date_from` and `date_to` are days in ISO 8601, both included. Of several
     documents, types, tags or groups any one will do; capital letters in labels do not matter.
+    `except_ids` leaves documents out.
     """
 
     document_ids: tuple[str, ...] = ()
@@ -277,6 +278,7 @@ class Filters:
     date_to: str | None = None
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    except_ids: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is filtered at all."""
@@ -286,6 +288,7 @@ class Filters:
         """Whether a search may look in this document."""
         return (
             (not self.document_ids or document.id in self.document_ids)
+            and document.id not in self.except_ids
             and (not self.media_types or document.media_type in self.media_types)
             and (self.date_from is None or document.date >= self.date_from)
             and (self.date_to is None or "" < document.date <= self.date_to)
@@ -299,14 +302,20 @@ class Filters:
 class Hit:
     """A passage that a search found.
 
-    `score` is the fused rank score, comparable within one search only. `similarity` is the
-    cosine between the question and the passage.
+    `score` is comparable within one search only. `similarity` is the cosine between the question
+    and the passage, `sentences` are those of each of its sentences. `also_in` are the other
+    documents that say nearly the same. `first` and `last` number its place in the library: what
+    follows it in its document begins one higher.
     """
 
     passage: Passage
     document: Document
     score: float
     similarity: float
+    sentences: tuple[float, ...] = ()
+    also_in: tuple[Document, ...] = ()
+    first: int = 0
+    last: int = 0
 
 
 def _within(path: str, folder: str) -> bool:

@@ -63,8 +63,7 @@ def measure(
     began = time.perf_counter()
     for row in asked:
         question, right = row["question"], f"{contexts.index(row['context'])}.txt"
-        words = content_words(question)
-        lexical = store.lexical(words, None, snapshot.generation, DEPTH)
+        lexical = [i for i, _ in store.lexical(content_words(question), None, DEPTH)]
         dense = [i for i, _ in segments.search(embedder.embed([question]), DEPTH, None)]
         hits = snapshot.search(question, limit=DEPTH)
         passages = store.passages([*lexical, *dense])

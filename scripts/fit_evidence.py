@@ -1,18 +1,18 @@
-"""Fit the weights that rank evidence and decide whether it answers the question.
+"""Fit the weights that rank passages and sentences, and decide whether one answers.
 
-    python -m scripts.fit_evidence TRAIN_DIR [--questions N]
+    python -m scripts.fit_evidence TRAIN_DIR [--questions N] [--home FOLDER]
 
-TRAIN_DIR holds `evidence.jsonl.gz` and `split.json`: rows of a question, a title, the
-sentences of a paragraph, a 0/1 label per sentence, and the source they come from. Sources
-whose names begin with `kit_` are left out, since they are what we measure on; so are those
-that are not questions to documents, or whose licence is not stated with them.
+TRAIN_DIR holds `evidence.jsonl.gz` and `split.json`: rows of a question, a title, the sentences
+of a paragraph, a 0/1 label per sentence, and the source they come from. Sources whose names begin
+with `kit_` are left out, since they are what we measure on; so are those that are not questions
+to documents, or whose licence is not stated with them.
 
 The paragraphs become a library of Markdown documents, one a title, read and searched by the
-product's own code. Questions are then asked as a reader would: answerable ones, adversarial
-ones (their paragraph is there, their answer is not), and absent ones (answerable, but the
-paragraph was left out), in the shares MIX. The fitted weights go to
-`answer/evidence_weights.json`, with how they were made and how they do on the held-out
-split. Prints one JSON line.
+product's own code; --home keeps it for the next time. Questions are then asked as a reader would:
+answerable ones, adversarial ones (their paragraph is there, their answer is not), and answerable
+ones once more without the paragraph, or without the whole document, that answers them, in the
+shares MIX. The weights go to `retrieval/ranking_weights.json` and `answer/evidence_weights.json`,
+with how they were made and how they do on the held-out split. Prints one JSON line.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,67 +35,92 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
+from answer import evidence
 from answer.evidence import (
     DECISION_FEATURES,
-    FEATURES,
-    WEIGHTS,
-    Candidate,
+    FeatureScorer,
+    Judged,
+    Judgement,
     Matrix,
     Regression,
-    decision_features,
-    features,
-    sentences_of,
 )
-from ingest import Job, Sandbox
-from retrieval import Library, SentenceTransformerEmbedder
+from ingest import Job, Options, Sandbox
+from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder, ranking
+from retrieval.ranking import Asked
+from retrieval.snapshot import Snapshot
 from web.settings import Settings
+from web.wiring import stay_offline
 
-SOURCES = ("squad2_train_pairs", "nq_open_gold", "selqa", "squad1_train_sent")
-MIX = {"answerable": 0.5, "adversarial": 0.25, "absent": 0.25}
+SOURCES = {
+    "squad2_train_pairs": 0.5,
+    "nq_open_gold": 0.25,
+    "selqa": 0.15,
+    "squad1_train_sent": 0.1,
+}
+"""What share of the answerable questions comes from each."""
+MIX = {"answerable": 0.4, "adversarial": 0.2, "without_paragraph": 0.2, "without_document": 0.2}
+DISTRACTORS = 2
+"""Paragraphs nobody asks about, for each that somebody does."""
 
 Row = dict[str, Any]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question as the product saw it: features of its sentences, and which are right."""
+class Asking:
+    """A question and how it is asked."""
 
+    row: Row
     kind: str
-    rows: Matrix
-    right: NDArray[np.bool_]
-    candidates: Sequence[Candidate]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the product found: rows of features of passages, and which are right; the hits."""
+
+    asking: Asking
+    asked: Asked
+    passages: Matrix
+    right_passages: Flags
+    hits: Sequence[Hit]
 
 
 def main() -> None:
     """Fit, write the weights, and print how they do."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("train", type=Path)
-    parser.add_argument("--questions", type=int, default=1600)
+    parser.add_argument("--questions", type=int, default=4000)
+    parser.add_argument("--home", type=Path, help="where to keep the library")
     args = parser.parse_args()
+    stay_offline(Settings())
     rows = list(_rows(args.train))
     held_out = set(json.loads((args.train / "split.json").read_text())["evidence_dev"])
-    chosen = _choose(rows, args.questions)
-    asked = {row["id"]: a for row, a in _ask(rows, chosen)}
-    train = [a for i, a in asked.items() if i not in held_out]
-    dev = [a for i, a in asked.items() if i in held_out]
-    ranking = _fit_ranking(train)
-    decision = _fit_decision(train, Regression(ranking))
-    report = {"train": len(train), **_report(dev, Regression(ranking), Regression(decision))}
-    WEIGHTS.write_text(
-        json.dumps(
-            {
-                "made_by": "scripts/fit_evidence.py",
-                "sources": SOURCES,
-                "mix": MIX,
-                "held_out": report,
-                "features": FEATURES,
-                "ranking": ranking,
-                "decision_features": DECISION_FEATURES,
-                "decision": decision,
-            },
-            indent=1,
-        )
-        + "\n"
+    askings = _choose(rows, args.questions)
+    keeping = nullcontext(args.home) if args.home else tempfile.TemporaryDirectory()
+    with keeping as home:
+        library = _library(Path(home), rows, askings)
+        found = list(_ask(library.snapshot(), askings))
+        ranks = _fit_passages([f for f in found if f.asking.row["id"] not in held_out])
+        _write_ranking(ranks)
+        found = [_again(f, ranks) for f in found]
+        library.close()
+    train = [f for f in found if f.asking.row["id"] not in held_out]
+    dev = [f for f in found if f.asking.row["id"] in held_out]
+    sentences = _fit_sentences(train)
+    scorer = FeatureScorer(Regression(sentences))
+    decision = _fit_decision(train, scorer)
+    report = {"train": len(train), **_report(dev, scorer, Regression(decision), ranks)}
+    provenance = {"made_by": "scripts/fit_evidence.py", "sources": SOURCES, "mix": MIX}
+    _write(
+        evidence.WEIGHTS,
+        {
+            **provenance,
+            "held_out": report,
+            "features": evidence.FEATURES,
+            "ranking": sentences,
+            "decision_features": DECISION_FEATURES,
+            "decision": decision,
+        },
     )
     print(json.dumps({"fit": "evidence", **report}))
 
@@ -107,136 +133,246 @@ def _rows(folder: Path) -> Iterator[Row]:
                 yield row
 
 
-def _choose(rows: Sequence[Row], count: int) -> dict[str, str]:
-    """Return the kind each question is asked as, by row id."""
+def _choose(rows: Sequence[Row], count: int) -> list[Asking]:
+    """Return which questions are asked, and how."""
     rng = random.Random(7)
     order = rng.sample(rows, len(rows))
-    by_answer = {
-        "answerable": [r for r in order if r["answerable"]],
-        "adversarial": [r for r in order if not r["answerable"]],
-    }
-    chosen: dict[str, str] = {}
-    left_out: set[str] = set()
-    for row in by_answer["answerable"][: int(count * MIX["absent"])]:
-        chosen[row["id"]] = "absent"
-        left_out.add(_paragraph(row))
-    for kind in ("answerable", "adversarial"):
-        free = [
-            r for r in by_answer[kind] if _paragraph(r) not in left_out and r["id"] not in chosen
-        ]
-        chosen |= {r["id"]: kind for r in free[: int(count * MIX[kind])]}
-    return chosen
+    adversarial = [row for row in order if not row["answerable"]]
+    askings = [Asking(row, "adversarial") for row in adversarial[: int(count * MIX["adversarial"])]]
+    for kind, share in MIX.items():
+        for source, part in SOURCES.items():
+            wanted = int(count * share * part)
+            some = [row for row in order if row["source"] == source and row["answerable"]]
+            if kind != "adversarial":
+                askings += [Asking(row, kind) for row in some[:wanted]]
+    return askings
 
 
-def _ask(rows: Sequence[Row], chosen: dict[str, str]) -> Iterator[tuple[Row, Asked]]:
-    """Put the paragraphs into a library and ask it the questions."""
-    settings = Settings()
-    asked = [row for row in rows if row["id"] in chosen]
-    with tempfile.TemporaryDirectory() as name, Sandbox() as sandbox:
-        embedder = SentenceTransformerEmbedder()
-        library = Library(Path(name, "library"), embedder)
-        _write(Path(name, "documents"), rows, asked, chosen)
-        job = Job(library, embedder, [sandbox], chunk_tokens=settings.chunk_tokens)
-        job.run([Path(name, "documents")], lambda *_: None)
-        snapshot = library.snapshot()
-        for number, row in enumerate(asked):
-            print(f"\rasked {number}/{len(asked)}", end="", file=sys.stderr)
-            hits = snapshot.search(row["question"], limit=settings.passages)
-            if candidates := sentences_of(row["question"], hits, snapshot):
-                matrix = features(row["question"], candidates, snapshot, embedder)
-                right = np.array([_is_right(row, c.text, chosen[row["id"]]) for c in candidates])
-                yield row, Asked(chosen[row["id"]], matrix, right, candidates)
-        library.close()
+def _library(home: Path, rows: Sequence[Row], askings: Sequence[Asking]) -> Library:
+    """Return a library of the paragraphs asked about, and others."""
+    embedder = SentenceTransformerEmbedder(graphs=home / "onnx")
+    library = Library(home / "library", embedder)
+    if not library.generation:
+        _write_documents(home / "documents", rows, [asking.row for asking in askings])
+        with Sandbox() as sandbox:
+            job = Job(library, embedder, [sandbox], chunk_tokens=Settings().chunk_tokens)
+            job.run([home / "documents"], _show, Options())
+    return library
 
 
-def _write(folder: Path, rows: Sequence[Row], asked: Sequence[Row], chosen: dict[str, str]) -> None:
-    """Write one Markdown file a title: the paragraphs asked about, and as many others."""
-    absent = {_paragraph(r) for r in asked if chosen[r["id"]] == "absent"}
-    wanted = [r for r in asked if _paragraph(r) not in absent]
-    titles = {r["title"] for r in asked}
-    near = [r for r in rows if r["title"] in titles and _paragraph(r) not in absent]
-    wanted += random.Random(7).sample(near, min(len(near), len(wanted)))
+def _show(progress: Any) -> None:
+    print(f"\rembedded {progress.passages} passages", end="", file=sys.stderr)
+
+
+def _write_documents(folder: Path, rows: Sequence[Row], asked: Sequence[Row]) -> None:
+    """Write one Markdown file a title: the paragraphs asked about, some beside, some elsewhere."""
+    rng = random.Random(7)
+    titles = {row["title"] for row in asked}
+    beside = [row for row in rows if row["title"] in titles]
+    others = [row for row in rows if row["title"] not in titles]
+    paragraphs = {_paragraph(row) for row in asked}
+    count = len(paragraphs) * DISTRACTORS // 2
+    wanted = [*asked, *_some(rng, beside, count), *_some(rng, others, count)]
     documents: dict[str, dict[str, str]] = defaultdict(dict)
     for row in wanted:
         title = row["title"] or row["group"]
         documents[title].setdefault(_paragraph(row), " ".join(row["sentences"]))
-    folder.mkdir()
-    for title, paragraphs in documents.items():
+    folder.mkdir(exist_ok=True)
+    for title, texts in documents.items():
         name = hashlib.sha256(title.encode()).hexdigest()[:16]
-        text = f"# {title}\n\n" + "\n\n".join(paragraphs.values()) + "\n"
+        text = f"# {title}\n\n" + "\n\n".join(texts.values()) + "\n"
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def _some(rng: random.Random, rows: Sequence[Row], count: int) -> list[Row]:
+    return rng.sample(rows, min(count, len(rows)))
 
 
 def _paragraph(row: Row) -> str:
     return "".join("".join(row["sentences"]).lower().split())[:200]
 
 
-def _is_right(row: Row, text: str, kind: str) -> bool:
-    """Whether a sentence as the product cut it is one that people marked."""
-    if kind != "answerable":
-        return False
-    mine = _key(text)
-    gold = [_key(s) for s, label in zip(row["sentences"], row["labels"], strict=True) if label]
-    return any(
-        mine == g or (len(mine) > 20 and mine in g) or (len(g) > 20 and g in mine) for g in gold
-    )
+def _ask(snapshot: Snapshot, askings: Sequence[Asking]) -> Iterator[Found]:
+    for number, asking in enumerate(askings):
+        print(f"\rasked {number}/{len(askings)}    ", end="", file=sys.stderr)
+        asked = snapshot.ask(asking.row["question"])
+        gold = _gold(asking.row) if asking.row["answerable"] else []
+        proposed = snapshot.proposed(asked)
+        right = {i: any(g in _key(p.passage.text) for g in gold) for i, p in proposed.items()}
+        ids = [*proposed]
+        filters = None
+        if asking.kind == "without_document":
+            documents = {proposed[i].passage.document_id for i in ids if right[i]}
+            filters = Filters(except_ids=tuple(documents))
+        hits = snapshot.search(asked, limit=len(ids), filters=filters)
+        if asking.kind == "without_paragraph":
+            hits = [hit for hit in hits if not right.get(hit.first)]
+        yield Found(
+            asking,
+            asked,
+            ranking.features(asked, [*proposed.values()]),
+            np.array([right[i] for i in ids]),
+            hits,
+        )
+
+
+def _again(found: Found, ranks: Matrix) -> Found:
+    """Return the hits as the fitted weights rank them, as many as an answer is drawn from."""
+    rows = ranking.features(found.asked, [_proposed(hit) for hit in found.hits])
+    order = np.argsort(-(rows @ ranks), kind="stable")[: Settings().passages]
+    hits = [_scored(found.hits[i], float(rows[i] @ ranks)) for i in order]
+    return Found(found.asking, found.asked, found.passages, found.right_passages, hits)
+
+
+def _proposed(hit: Hit) -> ranking.Proposed:
+    return ranking.Proposed.of(hit.passage, hit.document.title, hit.similarity, hit.sentences)
+
+
+def _scored(hit: Hit, score: float) -> Hit:
+    from dataclasses import replace
+
+    return replace(hit, score=score)
+
+
+def _gold(row: Row) -> list[str]:
+    return [_key(s) for s, label in zip(row["sentences"], row["labels"], strict=True) if label]
 
 
 def _key(text: str) -> str:
     return "".join(text.lower().split())
 
 
-def _fit_ranking(asked: Sequence[Asked]) -> dict[str, Any]:
-    some = [a for a in asked if a.right.any()]
-    rows = np.concatenate([a.rows for a in some])
-    right = np.concatenate([a.right for a in some])
-    return _fit(rows, right)
+def _is_right(found: Found, text: str) -> bool:
+    """Whether a sentence as the product cut it is one that people marked."""
+    if found.asking.kind != "answerable":
+        return False
+    mine = _key(text)
+    return any(
+        mine == g or (len(mine) > 20 and mine in g) or (len(g) > 20 and g in mine)
+        for g in _gold(found.asking.row)
+    )
 
 
-def _fit_decision(asked: Sequence[Asked], ranking: Regression) -> dict[str, Any]:
-    return _fit(*_decisions(asked, ranking))
+def _fit_passages(found: Sequence[Found]) -> Matrix:
+    """Return the weights of `ranking.FEATURES`."""
+    some = [(f.passages, f.right_passages) for f in found if f.asking.kind == "answerable"]
+    return np.array(_fit_pairs(some)["weights"])
 
 
-def _decisions(asked: Sequence[Asked], ranking: Regression) -> tuple[Matrix, NDArray[np.bool_]]:
-    rows, right = [], []
-    for a in asked:
-        scores = ranking.logits(a.rows)
-        order = np.argsort(-scores, kind="stable")
-        rows.append(decision_features(a.rows, scores, order, a.candidates))
-        right.append(bool(a.right[order[0]]))
-    return np.array(rows), np.array(right)
+def _write_ranking(weights: Matrix) -> None:
+    named = dict(zip(ranking.FEATURES, (round(float(w), 4) for w in weights), strict=True))
+    _write(
+        ranking.WEIGHTS,
+        {"made_by": "scripts/fit_evidence.py", "sources": SOURCES, "weights": named},
+    )
 
 
-def _fit(rows: Matrix, right: NDArray[np.bool_]) -> dict[str, Any]:
+def _fit_sentences(found: Sequence[Found]) -> dict[str, Any]:
+    some = []
+    for one in found:
+        if one.asking.kind == "answerable" and (judged := Judgement().judge(one.asked, one.hits)):
+            right = np.array([_is_right(one, c.text) for c in judged.candidates])
+            some.append((judged.rows, right))
+    return _fit_pairs(some)
+
+
+def _fit_pairs(groups: Sequence[tuple[Matrix, Flags]]) -> dict[str, Any]:
+    """Fit so that right rows come before the wrong ones of the same question.
+
+    A logistic regression on the differences of right and wrong rows (RankSVM's pairs with a
+    logistic loss; Herbrich et al. 2000). Each question weighs the same.
+    """
+    groups = [(rows, right) for rows, right in groups if right.any() and not right.all()]
+    differences, weights = [], []
+    for rows, right in groups:
+        pairs = (rows[right][:, None] - rows[~right][None]).reshape(-1, rows.shape[1])
+        differences.append(pairs)
+        weights.append(np.full(len(pairs), 1 / len(pairs)))
+    every = np.concatenate(differences)
+    scale = np.sqrt((every**2).mean(0))
+    scale[scale == 0] = 1.0
+    x = np.concatenate([every / scale, -every / scale])
+    y = np.repeat([True, False], len(every))
+    weight = np.tile(np.concatenate(weights), 2)
+    model = LogisticRegression(C=10.0, fit_intercept=False, max_iter=1000)
+    model.fit(x, y, sample_weight=weight * len(groups) / weight.sum())
+    size = every.shape[1]
+    raw = model.coef_[0] / scale
+    return {"mean": [0.0] * size, "scale": [1.0] * size, "weights": _rounded(raw), "constant": 0.0}
+
+
+def _fit_decision(found: Sequence[Found], scorer: FeatureScorer) -> dict[str, Any]:
+    rows, right = _decisions(found, scorer)
     scaler = StandardScaler().fit(rows)
     scaler.scale_[scaler.scale_ == 0] = 1.0
     model = LogisticRegression(C=1.0, max_iter=1000).fit(scaler.transform(rows), right)
     return {
-        "mean": [round(float(x), 6) for x in scaler.mean_],
-        "scale": [round(float(x), 6) for x in scaler.scale_],
-        "weights": [round(float(x), 6) for x in model.coef_[0]],
+        "mean": _rounded(scaler.mean_),
+        "scale": _rounded(scaler.scale_),
+        "weights": _rounded(model.coef_[0]),
         "constant": round(float(model.intercept_[0]), 6),
     }
 
 
-def _report(dev: Sequence[Asked], ranking: Regression, decision: Regression) -> dict[str, Any]:
-    rows, right = _decisions(dev, ranking)
+def _decisions(found: Sequence[Found], scorer: FeatureScorer) -> tuple[Matrix, Flags]:
+    """Return the decision features of each question's best sentence, and whether it is right."""
+    rows, right = [], []
+    for one in found:
+        if judged := Judgement(scorer).judge(one.asked, one.hits):
+            rows.append(judged.decision)
+            right.append(_is_right(one, _best(judged)))
+    return np.array(rows), np.array(right)
+
+
+def _best(judged: Judged) -> str:
+    return judged.candidates[judged.order[0]].text
+
+
+def _report(
+    dev: Sequence[Found], scorer: FeatureScorer, decision: Regression, ranks: Matrix
+) -> dict[str, Any]:
+    dev = [f for f in dev if f.hits]
+    rows, right = _decisions(dev, scorer)
     probability = 1 / (1 + np.exp(-decision.logits(rows)))
+    kinds = np.array([f.asking.kind for f in dev])
+    answerable = kinds == "answerable"
     said = probability > 0.5
-    answerable = np.array([a.kind == "answerable" for a in dev])
     earned = int((said & right).sum()) - int((said & ~right).sum())
+    first = [
+        bool(f.right_passages[np.argmax(f.passages @ ranks)])
+        for f in dev
+        if f.asking.kind == "answerable"
+    ]
     return {
         "questions": len(dev),
-        "sentence_among_candidates": _mean([a.right.any() for a in dev if a.kind == "answerable"]),
+        "best_passage_right": _mean(first),
         "best_sentence_right": _mean(right[answerable]),
         "decision_auc": round(float(roc_auc_score(right, probability)), 3),
         "brier": round(float(np.mean((probability - right) ** 2)), 3),
         "truth": round(earned / int(answerable.sum()), 3),
-        "refused": {
-            kind: _mean([not s for s, a in zip(said, dev, strict=True) if a.kind == kind])
+        "auc_against": {
+            kind: round(
+                float(
+                    roc_auc_score(
+                        answerable[answerable | (kinds == kind)],
+                        probability[answerable | (kinds == kind)],
+                    )
+                ),
+                3,
+            )
             for kind in MIX
+            if kind != "answerable"
         },
+        "refused": {kind: _mean(~said[kinds == kind]) for kind in MIX},
     }
+
+
+def _write(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def _rounded(values: Any) -> list[float]:
+    return [round(float(value), 6) for value in values]
 
 
 def _mean(flags: Any) -> float:

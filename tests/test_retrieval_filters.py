@@ -92,23 +92,25 @@ def test_a_filtered_search_is_exact(filters: Filters, large: Library) -> None:
     for query in ("xylophone", "quince zither", "yak"):
         rows = WordEmbedder().embed([query, *texts])
         nearest = sorted((rows[1:] @ rows[0]).tolist(), reverse=True)[:20]
-        hits = large.search(query, limit=20, filters=filters)
-        assert [h.similarity for h in hits] == pytest.approx(nearest, abs=1e-5)
+        snapshot = large.snapshot()
+        found = snapshot.nearest(snapshot.ask(query), filters)
+        assert list(found.values())[:20] == pytest.approx(nearest, abs=1e-5)
+        hits = snapshot.search(query, limit=20, filters=filters)
         assert {h.document.id for h in hits} <= allowed.keys()
-        assert len({(h.document.id, h.passage.start) for h in hits}) == len(hits)
+        assert len({h.first for h in hits}) == len(hits)
 
 
 @pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS)
 def test_words_are_looked_for_in_what_is_allowed(filters: Filters, large: Library) -> None:
     allowed = {d.id for d in large.documents() if filters.allow(d)}
-    chosen, generation = sorted(allowed), large.generation
     words = ["bee", "moth"]
-    everywhere = large._store.lexical(words, None, generation, 10_000)
-    inside = set(large._store.passage_ids(chosen).tolist())
+    everywhere = large._store.lexical(words, None, 10_000)
+    inside = np.sort(large._store.passage_ids(sorted(allowed)))
 
-    found = large._store.lexical(words, chosen, generation, 10_000)
+    found = large._store.lexical(words, inside, 30)
 
-    assert found == [number for number in everywhere if number in inside]
+    expected = [one for one in everywhere if one[0] in inside.tolist()]
+    assert found == expected[:30]
     hits = large.search("bee moth", limit=50, filters=filters)
     assert {h.document.id for h in hits} <= allowed
     assert bool(hits) == bool(allowed)

@@ -208,7 +208,7 @@ def app_of(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Iterator[Ca
             library = stack.enter_context(closing(Library(settings.home, embedder)))
             runs = Ingestions(library, child_environment(settings))
             stack.enter_context(closing(runs))
-            answerer = Answerer(library, embedder, None, passages=6, threshold=0.5)
+            answerer = Answerer(library, None, passages=6, threshold=0.5)
             return create_app(Services(settings, embedder, library, None, answerer, runs))
 
         yield make

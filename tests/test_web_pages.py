@@ -81,7 +81,7 @@ class OddServer:
     def __init__(self, home: Path, sandbox: Sandbox, **given: Any) -> None:
         self._library = Library(home, Words())
         self._job = Job(self._library, Words(), [sandbox], chunk_tokens=160)
-        answerer = Answerer(self._library, Words(), None, passages=6, threshold=0.5)
+        answerer = Answerer(self._library, None, passages=6, threshold=0.5)
         settings = Settings(home=home, **given)
         ingestions = Ingestions(self._library, child_environment(settings))
         services = Services(settings, Words(), self._library, None, answerer, ingestions)

@@ -278,6 +278,9 @@ class HitReply(BaseModel):
     text: str
     score: float
     url: str
+    also_in: list[str] = Field(
+        description="Paths of other documents that say nearly the same, which are not shown again."
+    )
 
     @classmethod
     def of(cls, hit: Hit) -> Self:
@@ -295,6 +298,7 @@ class HitReply(BaseModel):
             text=passage.text,
             score=round(hit.score, 6),
             url=f"/documents/{document.id}{page}#cite-{passage.start}-{passage.stop}",
+            also_in=[other.path for other in hit.also_in],
         )
 
 

@@ -58,12 +58,17 @@ class Settings(BaseModel):
     queue_s: float = Field(20.0, gt=0, description="Longest wait for the model, in seconds.")
     chunk_tokens: int = Field(160, ge=64, description="Longest passage, in the embedder's tokens.")
     passages: int = Field(10, ge=1, le=50, description="Passages an answer is drawn from.")
-    threshold: float = Field(
-        0.5,
+    judge: str | None = Field(
+        None,
+        description="A sentence-transformers cross-encoder (a folder or hub id) that scores"
+        " evidence; none leaves it to the features of sentences.",
+    )
+    threshold: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="Least probability of an answer; one half is right if a wrong answer costs"
-        " what a right one earns.",
+        description="Least probability of an answer. None is what `footnote calibrate` chose, or"
+        " one half, which is right if a wrong answer costs what a right one earns.",
     )
 
 

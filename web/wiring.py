@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from answer import Answerer, AnswerError
+from answer.calibration import saved
+from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.model import LanguageModel, find_model
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from web.ingestions import Ingestions
@@ -14,6 +16,10 @@ from web.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from answer.engine import LlamaProcess
+
+
+HALF = 0.5
+"""The threshold if a wrong answer costs what a right one earns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,9 @@ class Services:
 
 def stay_offline(settings: Settings) -> None:
     """Let no library reach for a model hub, unless a hub id was asked for."""
-    named = [name for name in (settings.model, settings.embedder) if name is not None]
+    named = [
+        name for name in (settings.model, settings.embedder, settings.judge) if name is not None
+    ]
     if all(Path(name).expanduser().exists() for name in named):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -96,14 +104,36 @@ def build(settings: Settings, *, create: bool = False) -> Services:
     model = start_model(settings)
     try:
         library, embedder = open_library(settings, create=create)
+        judgement, threshold = build_judgement(settings, embedder)
         answerer = Answerer(
-            library, embedder, model, passages=settings.passages, threshold=settings.threshold
+            library,
+            model,
+            passages=settings.passages,
+            threshold=threshold,
+            judgement=judgement,
         )
         ingestions = Ingestions(library, child_environment(settings))
         return Services(settings, embedder, library, model, answerer, ingestions)
     except BaseException:
         model.close()
         raise
+
+
+def build_judgement(settings: Settings, embedder: Embedder) -> tuple[Judgement, float]:
+    """Return what judges evidence, and the least probability of an answer.
+
+    What the library was calibrated with counts, if it was with this embedder and this judge.
+    """
+    if settings.judge is None:
+        scorer: EvidenceScorer = FeatureScorer()
+    else:
+        from answer.cross_encoder import CrossEncoderScorer
+
+        scorer = CrossEncoderScorer(settings.judge)
+    decision, threshold = saved(settings.home, scorer.name, embedder.name) or (None, HALF)
+    if settings.threshold is not None:
+        threshold = settings.threshold
+    return Judgement(scorer, decision), threshold
 
 
 def start_model(settings: Settings) -> "LlamaProcess":

@@ -40,6 +40,8 @@ PRESENT = (
 )
 DOCUMENTS = "document LEFT JOIN label ON label.file = document.source"
 LIVE = f"{DOCUMENTS} JOIN presence ON presence.document_id = document.id AND {PRESENT}"
+BM25 = "bm25(2.0, 2.0, 1.0)"
+"""What a word counts in the title, the headings and the text."""
 SEARCHED = 2000
 """Passages with an abbreviation that are looked at for what it stands for."""
 SEGMENT = "name, sha256, passages, first, last"
@@ -310,30 +312,37 @@ class Store:
         return known
 
     def lexical(
-        self, words: Sequence[str], document_ids: Iterable[str] | None, generation: int, limit: int
-    ) -> list[int]:
-        """Return row ids of passages that hold any of the words, best bm25 first.
+        self, phrases: Sequence[str], allowed: NDArray[np.int64] | None, limit: int
+    ) -> list[tuple[int, float]]:
+        """Return (row id, bm25) of passages that hold any of the phrases, greatest first.
 
-        `document_ids` limits the search to those documents; None does not.
+        `allowed` limits the search to those row ids, which go up; None does not.
         """
-        if not words:
+        if not phrases:
             return []
-        chosen = None if document_ids is None else json.dumps(list(document_ids))
-        found = self._db.execute(
-            "SELECT passage.id FROM passage_index"
-            " JOIN passage ON passage.id = passage_index.rowid"
-            f" JOIN presence ON presence.document_id = passage.document_id AND {PRESENT}"
-            " WHERE passage_index MATCH :words AND (:chosen IS NULL"
-            "  OR passage.document_id IN (SELECT value FROM json_each(:chosen)))"
-            " ORDER BY bm25(passage_index), passage.id LIMIT :limit",
-            {
-                "words": " OR ".join(f'"{looked_up(word)}"' for word in dict.fromkeys(words)),
-                "chosen": chosen,
-                "generation": generation,
-                "limit": limit,
-            },
-        )
-        return [int(row[0]) for row in found]
+        match = " OR ".join(f'"{looked_up(phrase)}"' for phrase in dict.fromkeys(phrases))
+        most = limit
+        while True:
+            found = self._db.execute(
+                "SELECT rowid, -rank FROM passage_index WHERE passage_index MATCH ?"
+                f" AND rank MATCH '{BM25}' ORDER BY rank LIMIT ?",
+                (match, most),
+            ).fetchall()
+            ids = np.array([row[0] for row in found], np.int64)
+            kept = np.arange(len(ids)) if allowed is None else np.flatnonzero(_among(ids, allowed))
+            if len(kept) >= limit or len(found) < most:
+                return [(int(found[at][0]), float(found[at][1])) for at in kept[:limit]]
+            most *= 10  # those allowed stand further down
+
+    def stretch(self, document_id: str, start: int, stop: int) -> str:
+        """Return the characters from `start` to `stop` of a document's text."""
+        row = self._db.execute(
+            "SELECT substr(text, ?, ?) FROM document_text WHERE document_id = ?",
+            (start + 1, stop - start, document_id),
+        ).fetchone()
+        if row is None:
+            raise DocumentNotFound(f"The text of document {document_id} is not in the library.")
+        return str(row[0])
 
     def passage_count(self) -> int:
         """Return how many passages are indexed, withdrawn ones among them."""
@@ -484,6 +493,14 @@ class Store:
             connection = self._local.connection = connect(self._path)
             self._connections.append(connection)
         return connection
+
+
+def _among(ids: NDArray[np.int64], allowed: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which of the ids are among those allowed, which go up."""
+    if not len(allowed):
+        return np.zeros(len(ids), np.bool_)
+    places = np.searchsorted(allowed, ids).clip(max=len(allowed) - 1)
+    return np.asarray(allowed[places] == ids)
 
 
 def _ids(found: sqlite3.Cursor) -> NDArray[np.int64]:

@@ -88,4 +88,7 @@ def _print_hits(hits: Sequence[Hit]) -> None:
         place = " › ".join((hit.document.title, *hit.passage.heading))
         page = f", page {hit.passage.page}" if hit.passage.page else ""
         text = " ".join(hit.passage.text.split())
-        click.echo(f"{number}. {hit.document.path}{page} · {place}\n   {text}\n")
+        click.echo(f"{number}. {hit.document.path}{page} · {place}\n   {text}")
+        if hit.also_in:
+            click.echo(f"   (also in {', '.join(other.path for other in hit.also_in)})")
+        click.echo()

@@ -1,0 +1,218 @@
+"""Fitting the decision whether evidence answers to one library.
+
+It is fitted on what was found for questions whose document is known (`answer/trials.py`). The
+result lies in `calibration.json` in the library's folder, and counts for the embedder and the
+scorer it was made with.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from answer.errors import CalibrationImpossible
+from answer.evidence import DECISION_FEATURES, EvidenceScorer, Matrix, Regression, bundled_decision
+from answer.trials import Trial
+from retrieval.files import write_durably
+
+Way: TypeAlias = Callable[[Matrix, Any], Regression]
+"""A way to fit a regression to rows and whether each is right."""
+FILE = "calibration.json"
+FOLDS = 5
+LEAST_QUESTIONS = 30
+"""With fewer, a fit says more about chance than about the library."""
+STRENGTHS = (0.01, 0.1, 1.0)
+"""How far the features may be weighed anew (the C of the regression)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a threshold would do: the share of unanswerable questions that are answered, of
+    answerable ones that are refused, and of those answered that are answered wrongly."""
+
+    threshold: float
+    false_answers: float
+    false_refusals: float
+    wrong: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A decision fitted to a library, and how it does on questions it was not fitted on."""
+
+    scorer: str
+    embedder: str
+    generation: int
+    questions: int
+    cost: float
+    threshold: float
+    decision: dict[str, Any]
+    before: dict[str, float]
+    after: dict[str, float]
+    curve: tuple[Point, ...]
+
+    def save(self, home: Path) -> None:
+        """Keep it with the library, on disk when this returns."""
+        text = json.dumps(asdict(self), indent=1) + "\n"
+        write_durably(home / FILE, text.encode("utf-8"))
+
+
+def saved(home: Path, scorer: str, embedder: str) -> tuple[Regression, float] | None:
+    """Return the decision and threshold that a library was calibrated with, if they still count.
+
+    Raises CalibrationImpossible if the file cannot be read.
+    """
+    path = home / FILE
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if (data["scorer"], data["embedder"]) != (scorer, embedder):
+            return None
+        if data["decision"]["features"] != list(DECISION_FEATURES):
+            return None  # made by another release
+        return Regression(data["decision"]), float(data["threshold"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise CalibrationImpossible(
+            f"{path} cannot be read ({problem}). Delete it, or run `footnote calibrate` again."
+        ) from problem
+
+
+def calibrate(
+    found: Sequence[Trial],
+    scorer: EvidenceScorer,
+    embedder: str,
+    generation: int,
+    cost: float,
+) -> Calibration:
+    """Fit the decision; `cost` is what a wrong answer costs, in what a right one earns.
+
+    Of a few ways to fit, the one is taken that does best on questions it was not fitted on; the
+    one that is there already is among them, if it was made for this scorer.
+    Raises CalibrationImpossible.
+    """
+    rows = np.array([trial.row for trial in found])
+    right = np.array([trial.right for trial in found])
+    questions = sum(trial.answerable for trial in found)
+    if questions < LEAST_QUESTIONS or not right.any() or right.all():
+        raise CalibrationImpossible(
+            f"There are {questions} questions, {int(right.sum())} of them answered rightly."
+            f" At least {LEAST_QUESTIONS} are needed, and some answered each way: add documents,"
+            " or give a file of questions."
+        )
+    prior = bundled_decision() if scorer.name == "features" else None
+    ways: list[Way] = [partial(_fitted, strength) for strength in STRENGTHS]
+    if prior is not None:
+        ways.append(partial(_rescaled, prior))
+    tried = [(_unseen(way, rows, right), way) for way in ways]
+    unseen, way = min(tried, key=lambda one: _log_loss(one[0], right))
+    before = _sigmoids(prior.logits(rows)) if prior is not None else None
+    threshold = cost / (1 + cost)
+    return Calibration(
+        scorer=scorer.name,
+        embedder=embedder,
+        generation=generation,
+        questions=questions,
+        cost=cost,
+        threshold=round(threshold, 4),
+        decision={"features": list(DECISION_FEATURES), **way(rows, right).data},
+        before={} if before is None else _quality(before, right, found),
+        after=_quality(unseen, right, found),
+        curve=tuple(_point(unseen, right, found, at / 20) for at in range(1, 20)),
+    )
+
+
+def point_at(calibration: Calibration) -> Point:
+    """Return what the point of the curve nearest to the threshold would do."""
+    return min(calibration.curve, key=lambda point: abs(point.threshold - calibration.threshold))
+
+
+def _fitted(strength: float, rows: Matrix, right: Any) -> Regression:
+    from sklearn.linear_model import LogisticRegression
+
+    mean, scale = rows.mean(0), rows.std(0)
+    scale[scale == 0] = 1.0
+    model = LogisticRegression(C=strength, max_iter=1000).fit((rows - mean) / scale, right)
+    return Regression(
+        {
+            "mean": mean.tolist(),
+            "scale": scale.tolist(),
+            "weights": model.coef_[0].tolist(),
+            "constant": float(model.intercept_[0]),
+        }
+    )
+
+
+def _rescaled(prior: Regression, rows: Matrix, right: Any) -> Regression:
+    """Fit a factor and a constant to what there is (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=1.0).fit(prior.logits(rows)[:, None], right)
+    factor, constant = float(model.coef_[0][0]), float(model.intercept_[0])
+    data = prior.data
+    return Regression(
+        {
+            **data,
+            "weights": [factor * weight for weight in data["weights"]],
+            "constant": factor * data["constant"] + constant,
+        }
+    )
+
+
+def _unseen(way: Way, rows: Matrix, right: Any) -> Matrix:
+    """Return the probability of each row by a fit that did not see it, nor its twin."""
+    fold = (np.arange(len(rows)) // 2) % FOLDS
+    probability = np.full(len(rows), right.mean())
+    for number in range(FOLDS):
+        inside = fold != number
+        if right[inside].any() and not right[inside].all():
+            fit = way(rows[inside], right[inside])
+            probability[~inside] = _sigmoids(fit.logits(rows[~inside]))
+    return probability
+
+
+def _sigmoids(logits: Matrix) -> Matrix:
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
+
+
+def _log_loss(probability: Matrix, right: Any) -> float:
+    clipped = probability.clip(1e-6, 1 - 1e-6)
+    return float(-np.mean(np.where(right, np.log(clipped), np.log(1 - clipped))))
+
+
+def _quality(probability: Matrix, right: Any, found: Sequence[Trial]) -> dict[str, float]:
+    """Return how well probabilities tell: log loss, Brier score, calibration error, and the area
+    under the curve of answerable against held-out questions."""
+    from sklearn.metrics import roc_auc_score
+
+    bins = np.minimum((probability * 10).astype(int), 9)
+    error = sum(
+        abs(probability[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+        for b in set(bins.tolist())
+    )
+    answerable = [trial.answerable for trial in found]
+    return {
+        "log_loss": round(_log_loss(probability, right), 4),
+        "brier": round(float(np.mean((probability - right) ** 2)), 4),
+        "calibration_error": round(float(error), 4),
+        "auc": round(float(roc_auc_score(answerable, probability)), 4),
+    }
+
+
+def _point(probability: Matrix, right: Any, found: Sequence[Trial], threshold: float) -> Point:
+    answerable = np.array([trial.answerable for trial in found])
+    said = probability >= threshold
+    return Point(
+        threshold=threshold,
+        false_answers=_share(said[~answerable]),
+        false_refusals=_share(~said[answerable]),
+        wrong=_share(~right[said & answerable]),
+    )
+
+
+def _share(flags: Any) -> float:
+    return round(float(np.mean(flags)), 3) if len(flags) else 0.0

@@ -1,0 +1,70 @@
+"""Scoring evidence with a sentence-transformers cross-encoder, where one is set up."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from answer.errors import JudgeUnavailable
+from answer.evidence import Candidate, FeatureScorer, Matrix
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+READ = 12
+"""Sentences that are read with the question, of those whose features promise most."""
+
+
+class CrossEncoderScorer:
+    """Reads the question and each sentence together, from a folder or a hub id.
+
+    The model has one output: the logit that the text answers the question. It reads a sentence
+    with where it stands and the sentence before it. Calls take turns.
+    """
+
+    def __init__(self, model: str) -> None:
+        folder = Path(model).expanduser()
+        if not folder.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") > 1):
+            raise JudgeUnavailable(f"There is no cross-encoder at {model}: not a folder.")
+        self._features = FeatureScorer()
+        self._lock = threading.Lock()
+        self._model = _load(str(folder) if folder.is_dir() else model)
+        self.name = f"cross-encoder {Path(model).name}"
+
+    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Matrix:
+        """Return one logit a candidate; those that are not read come after those that are."""
+        rough = self._features.score(question, candidates, rows)
+        read = np.argsort(-rough, kind="stable")[:READ]
+        logits = self._read([(question, candidates[i].in_context) for i in read])
+        scores: Matrix = logits.min() - 1.0 + rough - rough.max()
+        scores[read] = logits
+        return scores
+
+    def _read(self, pairs: Sequence[tuple[str, str]]) -> Matrix:
+        with self._lock:
+            logits = self._model.predict(list(pairs), batch_size=4, show_progress_bar=False)
+        return np.asarray(logits, np.float64).reshape(len(pairs))
+
+
+def _load(source: str) -> "CrossEncoder":
+    from sentence_transformers import CrossEncoder
+    from torch.nn import Identity
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model: CrossEncoder = CrossEncoder(
+            source, device="cpu", trust_remote_code=False, activation_fn=Identity()
+        )
+    except Exception as problem:
+        raise JudgeUnavailable(f"The cross-encoder {source} could not be loaded: {problem}") from (
+            problem
+        )
+    if model.num_labels != 1:
+        raise JudgeUnavailable(
+            f"The cross-encoder {source} has {model.num_labels} outputs. Evidence is scored with"
+            " a model that has one, such as those trained on MS MARCO."
+        )
+    return model

@@ -1,0 +1,149 @@
+"""Asking a library questions whose answer is known.
+
+Each is asked twice: as it is, and with the document that answers it held out, when nothing can
+answer it. The questions are the operator's own, or written by the model about sentences of the
+library.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from answer.evidence import Candidate, Judgement, Matrix
+from answer.model import LanguageModel, Message
+from answer.types import Usage
+from retrieval import Document, Filters, Hit, Span
+from retrieval.ranking import asked_stems, stems_of
+from retrieval.snapshot import Snapshot
+
+TRIED = 10
+"""Sentences that are tried, at most, for each question that is wanted."""
+WORDS_OF_A_SENTENCE = (8, 40)
+LEAST_SHARED = 0.5
+"""Share of a written question's words that its sentence or place must have."""
+LEAST_ASKED = 2
+INSTRUCTION = "You write one short question that the given sentence answers."
+EXAMPLES = (
+    (
+        "The swimming pool opens at 7 am on weekdays and at 9 am on Sundays.",
+        "When does the swimming pool open on weekdays?",
+    ),
+    (
+        "Invoices above 5,000 euros must be approved by two managers.",
+        "Who must approve invoices above 5,000 euros?",
+    ),
+    ("Visitors may borrow up to six books at a time.", "How many books may a visitor borrow?"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A question, the document that answers it, and the characters that do, if they are known."""
+
+    question: str
+    document_id: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What was found for a question: the DECISION_FEATURES of the best sentence, whether it is
+    right, and whether the question could be answered."""
+
+    row: Matrix
+    right: bool
+    answerable: bool
+
+
+def written_questions(
+    snapshot: Snapshot, model: LanguageModel, count: int, follow: Callable[[int], None]
+) -> Iterator[Known]:
+    """Have the model write questions that sentences of the library answer.
+
+    Only those are kept that ask about what their sentence says. Stops after `count` of them, or
+    when TRIED times as many sentences were tried.
+    """
+    rng = random.Random(7)  # noqa: S311 - the same sentences each time
+    kept = 0
+    for _ in range(TRIED * count):
+        found = snapshot.any_passage(rng)
+        if kept == count or found is None:
+            return
+        document, passage = found
+        if not passage.sentences:
+            continue
+        start, stop = rng.choice(passage.sentences)
+        sentence = passage.text[start - passage.start : stop - passage.start]
+        if not _worth_asking(sentence):
+            continue
+        question = _question(model, sentence)
+        place = " ".join((document.title, *passage.heading))
+        if _asks_about(question, f"{place} {sentence}"):
+            kept += 1
+            follow(kept)
+            yield Known(question, document.id, (start, stop))
+
+
+def trials(
+    known: Sequence[Known],
+    snapshot: Snapshot,
+    judgement: Judgement,
+    passages: int,
+    follow: Callable[[int], None],
+) -> list[Trial]:
+    """Ask each question as it is, and with the document that answers it held out."""
+    found = []
+    for number, one in enumerate(known, start=1):
+        asked = snapshot.ask(one.question)
+        hits = snapshot.search(asked, limit=passages)
+        copies = {d.id for hit in hits for d in _copies(hit, one.document_id)}
+        without = Filters(except_ids=(one.document_id, *copies))
+        for some, answerable in (
+            (hits, True),
+            (snapshot.search(asked, limit=passages, filters=without), False),
+        ):
+            if judged := judgement.judge(asked, some):
+                best = judged.candidates[judged.order[0]]
+                right = answerable and _is_right(best, one)
+                found.append(Trial(judged.decision, right, answerable))
+        follow(number)
+    return found
+
+
+def _worth_asking(text: str) -> bool:
+    least, most = WORDS_OF_A_SENTENCE
+    return least <= len(text.split()) <= most and text.rstrip()[-1:] in ".!"
+
+
+def _question(model: LanguageModel, sentence: str) -> str:
+    messages = [Message("system", INSTRUCTION)]
+    for example, question in EXAMPLES:
+        messages += [Message("user", example), Message("assistant", question)]
+    messages.append(Message("user", " ".join(sentence.split())))
+    pieces = (p for p in model.write(messages, max_tokens=40) if not isinstance(p, Usage))
+    return "".join(pieces).strip().partition("\n")[0]
+
+
+def _asks_about(question: str, text: str) -> bool:
+    asked = asked_stems(question)
+    said = set(stems_of(text))
+    shared = [word for word in asked if word in said]
+    return (
+        question.endswith("?")
+        and len(shared) >= LEAST_ASKED
+        and len(shared) >= LEAST_SHARED * len(asked)
+    )
+
+
+def _copies(hit: Hit, document_id: str) -> Sequence[Document]:
+    """Return the documents that say nearly the same as one, where a hit shows it."""
+    together = (hit.document, *hit.also_in)
+    return together if document_id in {d.id for d in together} else ()
+
+
+def _is_right(best: Candidate, known: Known) -> bool:
+    if best.hit.document.id != known.document_id:
+        return False
+    if known.span is None:
+        return True
+    return best.span[0] < known.span[1] and known.span[0] < best.span[1]

@@ -1,0 +1,88 @@
+"""Saying the same thing once: near-duplicates are folded, neighbours become one hit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from retrieval.types import Hit
+from retrieval.words import words
+
+RUN = 3
+"""Words in a row that are compared."""
+ALIKE = 0.8
+"""Least share of such runs that two passages must have in common (Jaccard)."""
+MOST_MERGED = 3
+"""Passages a hit is made of at most: more would bury what was found."""
+
+
+def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
+    """Return the best `limit` hits, those that say nearly the same as a better one folded into it.
+
+    Two that differ in a number do not say the same, however alike they are.
+    """
+    kept: list[Hit] = []
+    seen: list[tuple[frozenset[tuple[str, ...]], list[str]]] = []
+    for hit in hits:
+        found = words(hit.passage.text)
+        runs = frozenset(zip(*(found[at:] for at in range(RUN)), strict=False))
+        numbers = sorted(word for word in found if any(c.isdigit() for c in word))
+        same = [at for at, (r, n) in enumerate(seen) if n == numbers and _alike(r, runs)]
+        if same:
+            first = kept[same[0]]
+            known = (first.document.id, *(document.id for document in first.also_in))
+            if hit.document.id not in known:
+                kept[same[0]] = replace(first, also_in=(*first.also_in, hit.document))
+        elif len(kept) < limit:
+            kept.append(hit)
+            seen.append((runs, numbers))
+    return kept
+
+
+def _alike(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:
+    either = len(one | other)
+    return either > 0 and len(one & other) / either >= ALIKE
+
+
+def with_neighbours(hits: Sequence[Hit], between: Callable[[str, int, int], str]) -> list[Hit]:
+    """Return the hits with those that follow each other in a section made one.
+
+    It takes the place of the best of them. `between(document id, start, stop)` returns a
+    stretch of a document's text.
+    """
+    merged: list[Hit] = []
+    for hit in hits:
+        for at, other in enumerate(merged):
+            if _neighbours(hit, other):
+                merged[at] = _joined(other, hit, between)
+                break
+        else:
+            merged.append(hit)
+    return merged if len(merged) == len(hits) else with_neighbours(merged, between)
+
+
+def _neighbours(one: Hit, other: Hit) -> bool:
+    first, second = sorted((one, other), key=lambda hit: hit.passage.start)
+    return (
+        first.passage.document_id == second.passage.document_id
+        and first.passage.heading == second.passage.heading
+        and first.last + 1 == second.first
+        and second.last - first.first < MOST_MERGED
+    )
+
+
+def _joined(better: Hit, other: Hit, between: Callable[[str, int, int], str]) -> Hit:
+    first, second = sorted((better, other), key=lambda hit: hit.passage.start)
+    start, stop = first.passage.start, second.passage.stop
+    passage = replace(
+        first.passage,
+        stop=stop,
+        text=between(first.passage.document_id, start, stop),
+        sentences=first.passage.sentences + second.passage.sentences,
+    )
+    return replace(
+        better,
+        passage=passage,
+        first=first.first,
+        last=second.last,
+        sentences=first.sentences + second.sentences,
+        also_in=tuple(dict.fromkeys(better.also_in + other.also_in)),
+    )

@@ -1,0 +1,126 @@
+"""`footnote calibrate`."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from answer.calibration import Calibration, calibrate, point_at
+from answer.errors import CalibrationImpossible
+from answer.trials import Known, trials, written_questions
+from retrieval import Library
+from web import wiring
+from web.cli.shared import document_named, print_json, settings, shared
+
+
+@click.command("calibrate")
+@click.option(
+    "--questions",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Questions whose answer you know: JSON lines with “question” and “document”."
+    "  [default: the model writes some]",
+)
+@click.option(
+    "--count",
+    default=150,
+    show_default=True,
+    type=click.IntRange(30, 5000),
+    help="How many the model writes.",
+)
+@click.option(
+    "--cost",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="What a wrong answer costs, in what a right one earns.",
+)
+@click.option("--dry-run", is_flag=True, help="Only print; change nothing.")
+@shared
+def calibrate_command(
+    questions: Path | None,
+    count: int,
+    cost: float,
+    dry_run: bool,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Fit the decision to answer or refuse to this library.
+
+    Each question is asked twice: as it is, and with the document that answers it held out, when
+    the right reply is a refusal. A service that runs takes it up when it is started again.
+    """
+    chosen = settings(home=home)
+    library, embedder = wiring.open_library(chosen)
+    judgement, _ = wiring.build_judgement(chosen, embedder)
+    snapshot = library.snapshot()
+    if questions:
+        known = _read(questions, library)
+    else:
+        model = wiring.start_model(chosen)
+        try:
+            with _bar(count, "Writing questions") as follow:
+                known = list(written_questions(snapshot, model, count, follow))
+        finally:
+            model.close()
+    with _bar(len(known), "Asking them") as follow:
+        found = trials(known, snapshot, judgement, chosen.passages, follow)
+    fitted = calibrate(found, judgement.scorer, embedder.name, library.generation, cost)
+    if not dry_run:
+        fitted.save(library.home)
+    library.close()
+    if as_json:
+        print_json({**asdict(fitted), "written": questions is None, "saved": not dry_run})
+    else:
+        _print(fitted, saved=not dry_run)
+
+
+@contextmanager
+def _bar(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal; yields what to call with how many are done."""
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield lambda done: bar.update(done - bar.pos)
+
+
+def _read(file: Path, library: Library) -> list[Known]:
+    """Return the questions in a file of JSON lines; CalibrationImpossible names a bad line."""
+    known = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            question, document = str(row["question"]), str(row["document"])
+        except (ValueError, KeyError, TypeError) as problem:
+            raise CalibrationImpossible(
+                f"Line {number} of {file} is not an object with “question” and “document”, such as"
+                ' {"question": "What is the fee?", "document": "fees.pdf"}.'
+            ) from problem
+        known.append(Known(question, document_named(library, document)))
+    return known
+
+
+def _print(fitted: Calibration, *, saved: bool) -> None:
+    click.echo("threshold  answers though it is not there  refuses though it is  wrong of those")
+    for point in fitted.curve:
+        bar = "█" * round(20 * point.false_answers)
+        click.echo(
+            f"{point.threshold:>9.2f}  {point.false_answers:>6.1%} {bar:<22}"
+            f"  {point.false_refusals:>18.1%}  {point.wrong:>14.1%}"
+        )
+    there = point_at(fitted)
+    click.echo(
+        f"\nFrom {fitted.questions} questions. If a wrong answer costs {fitted.cost:g} times what a"
+        f" right one earns, answer from a probability of {fitted.threshold:.2f} on:"
+        f" {there.false_answers:.0%} of what is not there would be answered,"
+        f" {there.false_refusals:.0%} of what is there refused."
+    )
+    for name, quality in (("before", fitted.before), ("now", fitted.after)):
+        if quality:
+            told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in quality.items())
+            click.echo(f"{name:>8}: {told}", err=True)
+    if saved:
+        click.echo("Kept with the library: start the service again to use it.", err=True)
