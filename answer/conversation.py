@@ -42,6 +42,8 @@ def rewritten(question: str, earlier: Sequence[str]) -> str:
     rest = CONTINUES.sub("", question).strip()
     if not ASKS.match(rest) and CONSTRAINT.match(rest):
         return _constrained(before, rest)
+    if twin := _twin(rest.strip(" ?.!"), before):
+        return before.replace(twin, rest.strip(" ?.!"))
     subject = subject_of(before)
     if subject and ASKS.match(rest) and POINTS_BACK.search(rest):
         return with_subject(rest, subject)
@@ -58,6 +60,13 @@ def leans(question: str) -> bool:
 def _standing_alone(earlier: Sequence[str]) -> list[str]:
     """Return the questions that stood alone, the newest first."""
     return [question for question in reversed(earlier) if not leans(question)]
+
+
+def _twin(word: str, before: str) -> str | None:
+    """Return the word of a question that ends like a hyphenated one: full-time of part-time."""
+    _, hyphen, end = word.rpartition("-")
+    found = re.search(rf"\b\w+-{re.escape(end)}\b", before) if hyphen and " " not in word else None
+    return found[0] if found else None
 
 
 def _constrained(before: str, constraint: str) -> str:

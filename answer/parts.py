@@ -44,7 +44,9 @@ def _sentences(question: str) -> list[str]:
     waiting = ""
     for match in SENTENCE.finditer(question):
         piece = f"{waiting}{match[0]}"
-        if "?" in match[0] and _telling(match[0]):
+        if found and "?" in match[0] and not QUESTION.match(match[0].strip()):
+            found[-1] += match[0]  # "And part-time?" is more of the question before
+        elif "?" in match[0] and _telling(match[0]):
             found.append(piece.strip())
             waiting = ""
         else:

@@ -32,6 +32,7 @@ class LibraryVocabulary:
         self._embedder = embedder
         self._generation = generation
         self._meanings: dict[str, list[str]] = {}
+        self._stems: dict[str, dict[str, int]] = {}
 
     def standing(self, asked: Sequence[str]) -> set[str]:
         """Return those of the words that stand somewhere in the library."""
@@ -58,7 +59,7 @@ class LibraryVocabulary:
         compared with the stems. A stem that is near is given the word's own ending, if that
         makes a word of that stem, and the forms it has in a few passages.
         """
-        counts = {term: count for term, count in self._store.terms(word[0]) if term.isalpha()}
+        counts = self._beginning_with(word[0])
         stems = list(counts)
         distances: dict[str, float] = {}
         seen, made = set(), set()
@@ -75,6 +76,12 @@ class LibraryVocabulary:
             for text in self._store.texts_with(term, self._generation, PASSAGES_READ):
                 seen |= {form for form in beginning.findall(text.lower()) if stem(form) == term}
         return [(form, counts[stem(form)]) for form in (*sorted(seen), *sorted(made - seen))]
+
+    def _beginning_with(self, letter: str) -> dict[str, int]:
+        if letter not in self._stems:
+            found = self._store.terms(letter)
+            self._stems[letter] = {term: count for term, count in found if term.isalpha()}
+        return self._stems[letter]
 
     def passages_with(self, *phrases: str) -> int:
         """Return how many passages hold all of the phrases."""

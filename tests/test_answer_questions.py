@@ -42,6 +42,7 @@ def test_several_questions_are_cut_apart_and_each_stands_alone(
         "I work part-time. How many days of leave do I get?",
         "How and when was the bridge built?",
         "dog licence fee and form",
+        "How many days of leave do officers get? And part-time?",
     ],
 )
 def test_one_question_stays_one(question: str) -> None:
@@ -55,6 +56,11 @@ def test_one_question_stays_one(question: str) -> None:
             ["How many days of leave does a full-time officer get?"],
             "and for part-timers?",
             "How many days of leave does part-timers get?",
+        ),
+        (
+            ["How many days of leave do full-time officers get?"],
+            "And part-time?",
+            "How many days of leave do part-time officers get?",
         ),
         (["What was the budget in 2024?"], "And in 2025?", "What was the budget in 2025?"),
         (["What is the fee for a dog licence?"], "When is it due?", "When is dog licence due?"),
