@@ -172,17 +172,20 @@ def questions_near(vectors: Vectors, dice: np.random.Generator, noise: float) ->
 
 
 def _tuned(index: Any, read: Read, questions: Vectors) -> Tuning:
-    """Return the fewest lists that find enough of the ten nearest of each question."""
+    """Return the fewest lists that hold enough of the ten nearest of each question."""
     nearest = _nearest(read, questions, 10)
-    lists = getattr(index, "nlist", 1)
-    probes = max(1, lists // 20)
-    while True:
-        _, found = index.search(questions, 10 * DEPTH, params=_parameters(index, probes))
-        hits = [np.isin(n, f).mean() for n, f in zip(nearest, found, strict=True)]
-        recall = float(np.mean(hits))
-        if recall >= RECALL or probes == lists:
-            return Tuning(probes, round(recall, 4))
-        probes = min(math.ceil(probes * 1.25), lists)
+    probes = _lists_needed(index, read, questions, nearest) if hasattr(index, "nlist") else 1
+    _, found = index.search(questions, 10 * DEPTH, params=_parameters(index, probes))
+    recall = np.mean([np.isin(n, f).mean() for n, f in zip(nearest, found, strict=True)])
+    return Tuning(probes, round(float(recall), 4))
+
+
+def _lists_needed(index: Any, read: Read, questions: Vectors, nearest: Ids) -> int:
+    """Return up to which list, in the order in which a search reads them, it finds enough."""
+    rows, again = np.unique(nearest, return_inverse=True)
+    homes = index.quantizer.search(_at(read, rows), 1)[1][again].reshape(nearest.shape)
+    places = np.argsort(index.quantizer.search(questions, index.nlist)[1], axis=1)
+    return 1 + int(np.quantile(np.take_along_axis(places, homes, 1), RECALL, method="higher"))
 
 
 def _nearest(read: Read, questions: Vectors, limit: int) -> Ids:
