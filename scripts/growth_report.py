@@ -70,7 +70,7 @@ def plot(rows: Sequence[Row]) -> str:
         y = TOP + 14 + 20 * number
         parts.append(f'<rect x="{LEFT + 14}" y="{y - 9}" width="12" height="10" fill="{colour}"/>')
         parts.append(f'<text x="{LEFT + 32}" y="{y}">{way}</text>')
-    size = f'viewBox="0 0 {LEFT + WIDTH + 24} {TOP + HEIGHT + 48}"'
+    size = f'viewBox="0 0 {LEFT + WIDTH + 44} {TOP + HEIGHT + 48}"'
     style = 'font-family="system-ui, sans-serif" font-size="12" fill="#333"'
     body = "\n".join(parts)
     white = '<rect width="100%" height="100%" fill="#fff"/>'
