@@ -80,13 +80,13 @@ class Answerer:
         library: Library,
         model: LanguageModel | None,
         *,
+        judgement: Judgement,
         passages: int,
         threshold: float,
-        judgement: Judgement | None = None,
     ) -> None:
         self._library = library
         self._model = model
-        self._judgement = judgement or Judgement()
+        self._judgement = judgement
         self._passages = passages
         self._threshold = threshold
         self._conversations = Conversations()

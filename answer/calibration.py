@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from answer.errors import CalibrationImpossible
-from answer.evidence import DECISION_FEATURES, EvidenceScorer, Matrix, Regression, bundled_decision
+from answer.evidence import DECISION_FEATURES, EvidenceScorer, Matrix, Regression, decision_for
 from answer.trials import Trial
 from retrieval.files import write_durably
 
@@ -91,8 +91,8 @@ def calibrate(
 ) -> Calibration:
     """Fit the decision; `cost` is what a wrong answer costs, in what a right one earns.
 
-    Of a few ways to fit, the one is taken that does best on questions it was not fitted on; the
-    one that is there already is among them, if it was made for this scorer.
+    Of a few ways to fit, the one is taken that does best on questions it was not fitted on; to
+    rescale what comes with the product is among them.
     Raises CalibrationImpossible.
     """
     rows = np.array([trial.row for trial in found])
@@ -104,13 +104,12 @@ def calibrate(
             f" At least {LEAST_QUESTIONS} are needed, and some answered each way: add documents,"
             " or give a file of questions."
         )
-    prior = bundled_decision() if scorer.name == "features" else None
+    prior = decision_for(scorer)
     ways: list[Way] = [partial(_fitted, strength) for strength in STRENGTHS]
-    if prior is not None:
-        ways.append(partial(_rescaled, prior))
+    ways.append(partial(_rescaled, prior))
     tried = [(_unseen(way, rows, right), way) for way in ways]
     unseen, way = min(tried, key=lambda one: _log_loss(one[0], right))
-    before = _sigmoids(prior.logits(rows)) if prior is not None else None
+    before = _sigmoids(prior.logits(rows))
     threshold = cost / (1 + cost)
     return Calibration(
         scorer=scorer.name,
@@ -120,7 +119,7 @@ def calibrate(
         cost=cost,
         threshold=round(threshold, 4),
         decision={"features": list(DECISION_FEATURES), **way(rows, right).data},
-        before={} if before is None else _quality(before, right, found),
+        before=_quality(before, right, found),
         after=_quality(unseen, right, found),
         curve=tuple(_point(unseen, right, found, at / 20) for at in range(1, 20)),
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from answer.errors import JudgeUnavailable
-from answer.evidence import Candidate, FeatureScorer, Matrix
+from answer.evidence import Candidate, FeatureScorer, Matrix, Scores
+from retrieval import Embedder
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -24,23 +25,20 @@ class CrossEncoderScorer:
     with where it stands and the sentence before it. Calls take turns.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, embedder: Embedder) -> None:
         folder = Path(model).expanduser()
         if not folder.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") > 1):
             raise JudgeUnavailable(f"There is no cross-encoder at {model}: not a folder.")
-        self._features = FeatureScorer()
+        self._features = FeatureScorer(embedder)
         self._lock = threading.Lock()
         self._model = _load(str(folder) if folder.is_dir() else model)
         self.name = f"cross-encoder {Path(model).name}"
 
-    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Matrix:
+    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Scores:
         """Return one logit a candidate; those that are not read come after those that are."""
-        rough = self._features.score(question, candidates, rows)
-        read = np.argsort(-rough, kind="stable")[:READ]
-        logits = self._read([(question, candidates[i].in_context) for i in read])
-        scores: Matrix = logits.min() - 1.0 + rough - rough.max()
-        scores[read] = logits
-        return scores
+        rough, best = self._features.best(rows, READ)
+        logits = self._read([(question, candidates[i].in_context) for i in best])
+        return Scores.of_the_best(rough, best, logits)
 
     def _read(self, pairs: Sequence[tuple[str, str]]) -> Matrix:
         with self._lock:

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from answer.kinds import Kind, asked_for, offers
+from answer.matching import MATCHES, matches
 from answer.types import Evidence
-from retrieval import Hit
+from retrieval import Embedder, Hit
 from retrieval.ranking import Asked, stems_of
 from retrieval.types import Span
 from retrieval.words import words
@@ -48,10 +49,13 @@ DECISION_FEATURES = (
     "number_missing",  # a number of the question stands neither in the passage nor in its place
     "denial_differs",  # one of question and sentence denies, the other does not
     "passage_similarity",  # cosine of question and passage
+    *MATCHES,  # how the question's words are met by the sentence's
     "score",  # of the ranking, in logits
     "lead",  # over the best sentence of another passage
     "second_lead",  # over the second best sentence of all
 )
+READ = 8
+"""Sentences that are read word by word, of those whose features promise most: 5 ms each."""
 FRAGMENT = 5
 OUT_OF_FORCE = re.compile(
     r"superseded|obsolete|withdrawn|repealed|no longer in force|out of date|previous|former"
@@ -84,6 +88,11 @@ class Candidate:
         return self.hit.passage.text[self.span[0] - start : self.span[1] - start]
 
     @property
+    def titled(self) -> str:
+        """The sentence as it is embedded."""
+        return f"{self.hit.document.title}: {self.text}"
+
+    @property
     def in_context(self) -> str:
         """The sentence, led by where it stands and the sentence before it."""
         place = " › ".join((self.hit.document.title, *self.hit.passage.heading))
@@ -98,11 +107,30 @@ class EvidenceScorer(Protocol):
     def name(self) -> str:
         """What it is, to tell what a calibration was made for."""
 
-    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Matrix:
-        """Return one logit a candidate, shape (candidates,).
+    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> "Scores":
+        """Score candidates; `rows` has their FEATURES, shape (candidates, features)."""
 
-        `rows` has their FEATURES, shape (candidates, features).
-        """
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One logit a candidate, shape (candidates,), and MATCHES of those that were read closely,
+    shape (candidates, matches); of the others they are 0."""
+
+    logits: Matrix
+    matches: Matrix
+
+    @classmethod
+    def of_the_best(
+        cls, rough: Matrix, best: NDArray[np.intp], logits: Matrix, matches: Matrix | None = None
+    ) -> "Scores":
+        """Return scores of which only the best by a rough one were read closely; the others
+        follow those."""
+        every = logits.min() + rough - rough[best].min()
+        every[best] = logits
+        met = np.zeros((len(rough), len(MATCHES)))
+        if matches is not None:
+            met[best] = matches
+        return cls(every, met)
 
 
 class Regression:
@@ -122,29 +150,44 @@ class Regression:
 
 
 class FeatureScorer:
-    """The weighted sum of a sentence's features."""
+    """Weighs a sentence's features, and for the best how its words meet those of the question."""
 
     name = "features"
 
-    def __init__(self, weights: Regression | None = None) -> None:
-        self._weights = weights or Regression(_bundled()["ranking"])
+    def __init__(
+        self,
+        embedder: Embedder,
+        ranking: Regression | None = None,
+        reading: Regression | None = None,
+    ) -> None:
+        """`ranking` is over FEATURES, `reading` over its logit and MATCHES."""
+        self._embedder = embedder
+        self._ranking = ranking or Regression(_bundled()["ranking"])
+        self._reading = reading or Regression(_bundled()["reading"])
 
-    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Matrix:  # noqa: ARG002 - the seam's
+    def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Scores:
         """Return one logit a candidate."""
-        return self._weights.logits(rows)
+        rough, best = self.best(rows, READ)
+        met = matches(question, [candidates[i].titled for i in best], self._embedder)
+        logits = self._reading.logits(np.column_stack([rough[best], met]))
+        return Scores.of_the_best(rough, best, logits, met)
+
+    def best(self, rows: Matrix, count: int) -> tuple[Matrix, NDArray[np.intp]]:
+        """Return the logit of each row by features alone, and the numbers of the best."""
+        rough = self._ranking.logits(rows)
+        return rough, np.argsort(-rough, kind="stable")[:count]
 
 
 class Judgement:
     """Picks the evidence for a question, and decides how likely it answers.
 
-    `decision` is a regression over DECISION_FEATURES that was fitted for this scorer.
+    `decision` is a regression over DECISION_FEATURES that was fitted for this scorer; None is the
+    one that comes with the product or, for another scorer, its own logit.
     """
 
-    def __init__(
-        self, scorer: EvidenceScorer | None = None, decision: Regression | None = None
-    ) -> None:
-        self.scorer = scorer or FeatureScorer()
-        self._decision = decision or bundled_decision()
+    def __init__(self, scorer: EvidenceScorer, decision: Regression | None = None) -> None:
+        self.scorer = scorer
+        self._decision = decision or decision_for(scorer)
 
     def select(self, asked: Asked, hits: Sequence[Hit], limit: int) -> list[Evidence]:
         """Return the sentences that bear on a question, best first.
@@ -171,17 +214,21 @@ class Judgement:
 
     def judge(self, asked: Asked, hits: Sequence[Hit]) -> "Judged | None":
         """Return how the sentences of passages compare; None if there is none."""
-        candidates = [
-            Candidate(hit, number) for hit in hits for number in range(len(hit.passage.sentences))
-        ]
+        candidates = candidates_of(hits)
         if not candidates:
             return None
         question = asked.query.text
         rows = features(asked, candidates)
-        scores = self.scorer.score(question, candidates, rows) - _demotion(question, candidates)
+        found = self.scorer.score(question, candidates, rows)
+        scores = found.logits - _demotion(question, candidates)
         order = [int(i) for i in np.argsort(-scores, kind="stable")]
-        decision = _decision_row(asked, rows, scores, order, candidates)
+        decision = _decision_row(asked, rows, scores, found.matches, order, candidates)
         return Judged(candidates, rows, scores, order, decision)
+
+
+def judged_by(embedder: Embedder) -> Judgement:
+    """Return the judgement that comes with the product."""
+    return Judgement(FeatureScorer(embedder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +241,11 @@ class Judged:
     scores: Matrix
     order: Sequence[int]
     decision: Matrix
+
+
+def candidates_of(hits: Sequence[Hit]) -> list[Candidate]:
+    """Return the sentences of passages."""
+    return [Candidate(hit, number) for hit in hits for number in range(len(hit.passage.sentences))]
 
 
 def features(asked: Asked, candidates: Sequence[Candidate]) -> Matrix:
@@ -252,6 +304,7 @@ def _decision_row(
     asked: Asked,
     rows: Matrix,
     scores: Matrix,
+    met: Matrix,
     order: Sequence[int],
     candidates: Sequence[Candidate],
 ) -> Matrix:
@@ -270,6 +323,7 @@ def _decision_row(
             float(not numbers <= wide),
             float(_denies(asked.query.text) != _denies(best.text)),
             best.hit.similarity,
+            *met[order[0]],
             score,
             score - others[0] if others else NO_OTHER,
             score - scores[order[1]] if len(order) > 1 else NO_OTHER,
@@ -307,9 +361,14 @@ def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
     return [replace(e, probability=min(e.probability, kept[0].probability)) for e in kept]
 
 
-def bundled_decision() -> Regression:
-    """Return the decision that comes with the product, for the scorer by features."""
-    return Regression(_bundled()["decision"])
+def decision_for(scorer: EvidenceScorer) -> Regression:
+    """Return the decision that comes with the product; of another scorer, its own logit."""
+    if scorer.name == FeatureScorer.name:
+        return Regression(_bundled()["decision"])
+    size = len(DECISION_FEATURES)
+    weights = [float(name == "score") for name in DECISION_FEATURES]
+    zeros, ones = [0.0] * size, [1.0] * size
+    return Regression({"mean": zeros, "scale": ones, "weights": weights, "constant": 0.0})
 
 
 @cache

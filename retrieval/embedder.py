@@ -21,6 +21,10 @@ BATCH = 8
 """Texts at once; ONNX Runtime keeps the memory of the largest batch, and more is slower."""
 
 
+InContext: TypeAlias = tuple[list[Span], Vectors]
+"""The range of characters of each token of a text, and a unit-length row for each."""
+
+
 class Embedder(Protocol):
     """Maps text to unit-length rows, so a dot product is a cosine."""
 
@@ -41,6 +45,9 @@ class Embedder(Protocol):
 
     def tokens(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return, for each text, the range of characters of each of its tokens."""
+
+    def in_context(self, texts: Sequence[str]) -> list[InContext]:
+        """Return, for each text, its tokens and what each means where it stands."""
 
 
 Quotable: TypeAlias = tuple[str, Passage]
@@ -126,19 +133,45 @@ class SentenceTransformerEmbedder:
         """Return, for each text, the range of characters of each of its tokens."""
         if not texts:
             return []
+        found = self._tokenized(texts, add_special_tokens=False, truncation=False)
+        return [[(int(a), int(b)) for a, b in spans] for spans in found["offset_mapping"]]
+
+    def in_context(self, texts: Sequence[str]) -> list[InContext]:
+        """Return, for each text, its tokens and what each means where it stands."""
+        if not texts:
+            return []
+        model = self._loaded()
+        with self._lock:
+            states: Any = model.encode(
+                list(texts),
+                output_value="token_embeddings",
+                batch_size=BATCH,
+                show_progress_bar=False,
+            )
+        found = self._tokenized(
+            texts,
+            add_special_tokens=True,
+            truncation=True,
+            max_length=self.max_tokens + 2,
+            return_special_tokens_mask=True,
+        )
+        both = zip(found["offset_mapping"], found["special_tokens_mask"], states, strict=True)
+        read = []
+        for spans, special, rows in both:
+            kept = [at for at in range(min(len(spans), len(rows))) if not special[at]]
+            vectors = np.asarray(rows, np.float32)[kept]
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+            read.append(([(int(a), int(b)) for a, b in (spans[at] for at in kept)], vectors))
+        return read
+
+    def _tokenized(self, texts: Sequence[str], **how: Any) -> Any:
         model = self._loaded()
         with self._counting:
             if self._tokenizer is None:  # its own, which need not wait for an embedding to end
                 self._tokenizer = copy.deepcopy(model.tokenizer)
-            found = self._tokenizer(
-                list(texts),
-                add_special_tokens=False,
-                truncation=False,
-                padding=False,
-                return_offsets_mapping=True,
-                verbose=False,
+            return self._tokenizer(
+                list(texts), padding=False, return_offsets_mapping=True, verbose=False, **how
             )
-        return [[(int(a), int(b)) for a, b in spans] for spans in found["offset_mapping"]]
 
     def _loaded(self) -> "SentenceTransformer":
         with self._lock:

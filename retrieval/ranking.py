@@ -27,7 +27,6 @@ FEATURES = (
     "similarity",  # cosine of question and passage
     "sentence_similarity",  # the greatest cosine of question and sentence
     "coverage",  # share of the question's words in the passage, its title or headings, by weight
-    "place_coverage",  # the same, in the title and the headings alone
     "sentence_coverage",  # the greatest share that one sentence holds, with title and headings
     "sentence_both",  # the greatest sum, for one sentence, of its cosine and the share it holds
     "pairs",  # share of the question's neighbouring words that stand side by side
@@ -139,7 +138,6 @@ def _row(asked: Asked, one: Proposed) -> list[float]:
         one.similarity,
         max(one.sentences, default=one.similarity),
         asked.covered({*running, *one.place}),
-        asked.covered(set(one.place)),
         max(held),
         max(both, default=one.similarity),
         asked.paired(running),

@@ -1,7 +1,7 @@
 """One generation of the library, and finding passages in it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -126,6 +126,14 @@ class Snapshot:
         allowed = self._among(filters) if filters else self._live
         phrases = self._affordable(asked.query.lookups)
         return dict(self._store.lexical(phrases, allowed, CANDIDATES))
+
+    def every_passage(self, at_once: int = 500) -> Iterator[tuple[list[int], list[Passage]]]:
+        """Yield all passages with their row ids, some at a time."""
+        ids = _expanded(self._spans.values()).tolist()
+        for at in range(0, len(ids), at_once):
+            some = ids[at : at + at_once]
+            found = self._store.passages(some)
+            yield some, [found[number] for number in some]
 
     def any_passage(self, dice: Random) -> tuple[Document, Passage] | None:
         """Return a passage of a document, each document as likely as any; None if there is none."""

@@ -1,7 +1,7 @@
 """How well and how fast passages and sentences are found, beside simpler rankings of the same code.
 
     python -m scripts.bench_retrieval KIT [--home FOLDER] [--half choose|report] [--limit N]
-        [--sets qed,squad2,clapnq,scifact,absent]
+        [--sets qed,squad2,clapnq,scifact,absent] [--sizes 1000,10000,100000]
 
 KIT holds `kit_open_qa/` (paragraphs, questions with the paragraphs and sentences that answer them)
 and `scifact/` (abstracts and claims). Each becomes a library of Markdown documents, one a title,
@@ -13,8 +13,8 @@ A passage counts as a paragraph if at least half of the shorter of the two stand
 SciFact the document counts. `sentence` is how often the best sentence, or one of the best three,
 holds or is held by one that people marked. `absent` has the area under the ROC curve of the
 probability that the evidence answers: answerable questions against the same without the document,
-or the paragraph, that answers them, and against adversarial ones, with the curve of risk over
-coverage.
+or the paragraph, that answers them, and against adversarial ones. For each of --sizes one line
+says what a search costs in a library of so many passages, made of sentences of the paragraphs.
 """
 
 import argparse
@@ -23,13 +23,14 @@ import hashlib
 import json
 import math
 import random
+import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,18 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from answer.evidence import Judgement
+from answer.evidence import Judgement, judged_by
 from ingest import Job, Options, Sandbox
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
+from scripts.many_passages import Pool, many
 from web.settings import Settings
 from web.wiring import stay_offline
 
 DEPTH = 20
+TIMED = 300
+"""Questions that each size is timed with."""
 RRF = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
 SETS = ("qed", "squad2", "clapnq", "scifact", "absent")
@@ -63,9 +67,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A library, the id of the document of each title, and where each paragraph stands."""
+    """A library, what judges its evidence, and where each paragraph stands."""
 
     library: Library
+    judgement: Judgement
     places: Mapping[str, tuple[str, int, int]]
 
 
@@ -77,13 +82,14 @@ def main() -> None:
     parser.add_argument("--half", choices=("choose", "report"), default="report")
     parser.add_argument("--limit", type=int, help="questions of each set, drawn at random")
     parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--sizes", default="", help="passages of libraries to time searches in")
     given = parser.parse_args()
     stay_offline(Settings())
     wanted = given.sets.split(",")
     keeping = nullcontext(given.home) if given.home else tempfile.TemporaryDirectory()
     with keeping as home:
         home = Path(home)
-        if set(wanted) - {"scifact"}:
+        if set(wanted) - {"scifact"} or given.sizes:
             _open_qa(given, home, wanted)
         if "scifact" in wanted:
             shelf = _shelf(home / "scifact", _abstracts(given.kit))
@@ -103,6 +109,10 @@ def _open_qa(given: argparse.Namespace, home: Path, wanted: Sequence[str]) -> No
             _measure(name, shelf, questions)
     if "absent" in wanted:
         _measure_absent(shelf, mine, given.limit)
+    if given.sizes:
+        asked = [query["question"] for query in _drawn(mine, TIMED)]
+        sizes = [int(size) for size in given.sizes.split(",")]
+        _measure_sizes(shelf, home, asked, sizes)
     shelf.library.close()
 
 
@@ -158,7 +168,7 @@ def _shelf(home: Path, titles: Mapping[str, Mapping[str, str]]) -> Shelf:
             start = texts[title].index(text, at)
             at = start + len(text)
             places[name] = (ids[names[title]], start, at)
-    return Shelf(library, places)
+    return Shelf(library, judged_by(embedder), places)
 
 
 def _show(progress: Any) -> None:
@@ -237,7 +247,7 @@ def _measure(
         figures["ndcg@10"] = _mean(gains)
         figures["ms"] = _quantiles(seconds)
         if ranking == "footnote":
-            figures |= _sentences(snapshot, [q for q in questions if q.sentences])
+            figures |= _sentences(snapshot, shelf.judgement, [q for q in questions if q.sentences])
         print(json.dumps(figures), flush=True)
 
 
@@ -271,9 +281,11 @@ def _ndcg(ranks: Sequence[int], count: int) -> float:
     return gained / sum(1 / math.log2(rank + 1) for rank in range(1, min(count, 10) + 1))
 
 
-def _sentences(snapshot: Snapshot, questions: Sequence[Question]) -> dict[str, Any]:
+def _sentences(
+    snapshot: Snapshot, judgement: Judgement, questions: Sequence[Question]
+) -> dict[str, Any]:
     """Return how often the best sentences are among those that people marked."""
-    judgement, firsts, passages = Judgement(), [], Settings().passages
+    firsts, passages = [], Settings().passages
     if not questions:
         return {}
     for question in questions:
@@ -309,7 +321,7 @@ def _measure_absent(shelf: Shelf, queries: Sequence[Row], limit: int | None) -> 
         "squad2": _drawn([q for q in squad if q["label"] == "answerable"], limit),
         "adversarial": _drawn([q for q in squad if q["label"] != "answerable"], limit),
     }
-    snapshot, judgement = shelf.library.snapshot(), Judgement()
+    snapshot, judgement = shelf.library.snapshot(), shelf.judgement
     found: dict[str, list[float]] = {}
     for kind, some in groups.items():
         found[kind] = [_probability(snapshot, judgement, shelf, q, kind) for q in some]
@@ -325,6 +337,43 @@ def _measure_absent(shelf: Shelf, queries: Sequence[Row], limit: int | None) -> 
     figures["answered_at_half"] = {k: _mean([p >= 0.5 for p in v]) for k, v in found.items()}
     figures["probabilities"] = {k: [round(p, 3) for p in v] for k, v in found.items()}
     print(json.dumps(figures), flush=True)
+
+
+def _measure_sizes(shelf: Shelf, home: Path, asked: Sequence[str], sizes: Sequence[int]) -> None:
+    """Time each part of a search; of the first, in a library that was just opened, the whole."""
+    pool = Pool.of(shelf.library.snapshot())
+    for size in sizes:
+        embedder = SentenceTransformerEmbedder(graphs=home / "open_qa" / "onnx")
+        embedder.embed(["warm up"])
+        many(home / f"of-{size}", pool, size, embedder).close()
+        began = time.perf_counter()
+        library = Library(home / f"of-{size}", embedder)
+        library.search(asked[0])
+        first = time.perf_counter() - began
+        parts: dict[str, list[float]] = defaultdict(list)
+        for question in asked[1:]:
+            snapshot = library.snapshot()
+            with _timed(parts["whole"]):
+                with _timed(parts["question"]):
+                    ready = snapshot.ask(question)
+                snapshot.search(ready, limit=Settings().passages)
+            with _timed(parts["vectors"]):
+                snapshot.nearest(ready)
+            with _timed(parts["words"]):
+                snapshot.wordy(ready)
+        figures: dict[str, Any] = {"bench": "retrieval", "passages": size}
+        figures["first_search_s"] = round(first, 2)
+        figures["ms"] = {name: _quantiles(seconds) for name, seconds in parts.items()}
+        figures["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(json.dumps(figures), flush=True)
+        library.close()
+
+
+@contextmanager
+def _timed(seconds: list[float]) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds.append(time.perf_counter() - began)
 
 
 def _probability(

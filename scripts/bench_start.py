@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from retrieval import Document, Library, Revision
+from retrieval.embedder import InContext
 from retrieval.types import Change, Passage, Span, Vectors, now
 
 DIMENSIONS = 384
@@ -52,6 +53,10 @@ class MadeUp:
     def tokens(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return nothing: there are no tokens."""
         return [[] for _ in texts]
+
+    def in_context(self, texts: Sequence[str]) -> list[InContext]:
+        """Return nothing: there are no tokens."""
+        return [([], np.empty((0, DIMENSIONS), np.float32)) for _ in texts]
 
 
 def main() -> None:

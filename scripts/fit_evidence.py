@@ -25,7 +25,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,15 @@ from sklearn.preprocessing import StandardScaler
 from answer import evidence
 from answer.evidence import (
     DECISION_FEATURES,
+    READ,
     FeatureScorer,
     Judged,
     Judgement,
     Matrix,
     Regression,
+    candidates_of,
 )
+from answer.matching import matches
 from ingest import Job, Options, Sandbox
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder, ranking
 from retrieval.ranking import Asked
@@ -98,19 +101,20 @@ def main() -> None:
     askings = _choose(rows, args.questions)
     keeping = nullcontext(args.home) if args.home else tempfile.TemporaryDirectory()
     with keeping as home:
-        library = _library(Path(home), rows, askings)
+        embedder = SentenceTransformerEmbedder(graphs=Path(home, "onnx"))
+        library = _library(Path(home), embedder, rows, askings)
         found = list(_ask(library.snapshot(), askings))
         ranks = _fit_passages([f for f in found if f.asking.row["id"] not in held_out])
-        _write_ranking(ranks)
         found = [_again(f, ranks) for f in found]
         library.close()
     train = [f for f in found if f.asking.row["id"] not in held_out]
     dev = [f for f in found if f.asking.row["id"] in held_out]
-    sentences = _fit_sentences(train)
-    scorer = FeatureScorer(Regression(sentences))
+    sentences, reading = _fit_sentences(train, embedder)
+    scorer = FeatureScorer(embedder, Regression(sentences), Regression(reading))
     decision = _fit_decision(train, scorer)
     report = {"train": len(train), **_report(dev, scorer, Regression(decision), ranks)}
     provenance = {"made_by": "scripts/fit_evidence.py", "sources": SOURCES, "mix": MIX}
+    _write_ranking(ranks)
     _write(
         evidence.WEIGHTS,
         {
@@ -118,6 +122,7 @@ def main() -> None:
             "held_out": report,
             "features": evidence.FEATURES,
             "ranking": sentences,
+            "reading": reading,
             "decision_features": DECISION_FEATURES,
             "decision": decision,
         },
@@ -148,9 +153,13 @@ def _choose(rows: Sequence[Row], count: int) -> list[Asking]:
     return askings
 
 
-def _library(home: Path, rows: Sequence[Row], askings: Sequence[Asking]) -> Library:
+def _library(
+    home: Path,
+    embedder: SentenceTransformerEmbedder,
+    rows: Sequence[Row],
+    askings: Sequence[Asking],
+) -> Library:
     """Return a library of the paragraphs asked about, and others."""
-    embedder = SentenceTransformerEmbedder(graphs=home / "onnx")
     library = Library(home / "library", embedder)
     if not library.generation:
         _write_documents(home / "documents", rows, [asking.row for asking in askings])
@@ -229,8 +238,6 @@ def _proposed(hit: Hit) -> ranking.Proposed:
 
 
 def _scored(hit: Hit, score: float) -> Hit:
-    from dataclasses import replace
-
     return replace(hit, score=score)
 
 
@@ -267,13 +274,24 @@ def _write_ranking(weights: Matrix) -> None:
     )
 
 
-def _fit_sentences(found: Sequence[Found]) -> dict[str, Any]:
-    some = []
+def _fit_sentences(
+    found: Sequence[Found], embedder: SentenceTransformerEmbedder
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the weights of features, then those of their logit and the words met."""
+    groups = []
     for one in found:
-        if one.asking.kind == "answerable" and (judged := Judgement().judge(one.asked, one.hits)):
-            right = np.array([_is_right(one, c.text) for c in judged.candidates])
-            some.append((judged.rows, right))
-    return _fit_pairs(some)
+        candidates = candidates_of(one.hits)
+        if one.asking.kind == "answerable" and candidates:
+            right = np.array([_is_right(one, c.text) for c in candidates])
+            groups.append((one, candidates, evidence.features(one.asked, candidates), right))
+    ranking = _fit_pairs([(rows, right) for _, _, rows, right in groups])
+    scorer = FeatureScorer(embedder, Regression(ranking))
+    close = []
+    for one, candidates, rows, right in groups:
+        rough, best = scorer.best(rows, READ)
+        met = matches(one.asking.row["question"], [candidates[i].titled for i in best], embedder)
+        close.append((np.column_stack([rough[best], met]), right[best]))
+    return ranking, _fit_pairs(close)
 
 
 def _fit_pairs(groups: Sequence[tuple[Matrix, Flags]]) -> dict[str, Any]:

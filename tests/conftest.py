@@ -44,6 +44,7 @@ class Shelf:
 
     def __init__(self, home: Path, embedder: SentenceTransformerEmbedder, sandbox: Sandbox) -> None:
         self.home = home
+        self.embedder = embedder
         self.library = Library(home, embedder)
         self.job = Job(self.library, embedder, [sandbox], chunk_tokens=Settings().chunk_tokens)
 

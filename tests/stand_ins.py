@@ -11,6 +11,7 @@ import numpy as np
 from ingest import child, sandbox
 from ingest.confinement import Limits
 from ingest.readers import detect
+from retrieval.embedder import InContext
 from retrieval.types import Span, Vectors
 
 WORD = re.compile(r"\w+")
@@ -36,6 +37,12 @@ class WordEmbedder:
     def tokens(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return, for each text, the range of characters of each of its words."""
         return [[match.span() for match in WORD.finditer(text)] for text in texts]
+
+    def in_context(self, texts: Sequence[str]) -> list[InContext]:
+        """Return, for each text, its words and the direction of each."""
+        spans = self.tokens(texts)
+        words = [[text[a:b] for a, b in some] for text, some in zip(texts, spans, strict=True)]
+        return [(some, self.embed(said)) for some, said in zip(spans, words, strict=True)]
 
 
 class InlineSandbox(sandbox.Sandbox):

@@ -8,7 +8,7 @@ import pytest
 from answer import Answer, Answerer, Ask, Found, Said, Status
 from answer.conversation import Conversations
 from answer.engine import LlamaProcess
-from answer.evidence import Judgement
+from answer.evidence import judged_by
 from answer.model import LanguageModel, Message, Piece
 from answer.prompt import build_prompt
 from answer.types import ModelCard, Usage
@@ -48,7 +48,8 @@ def answerer(
     model: LanguageModel | None,
     threshold: float = 0.5,
 ) -> Answerer:
-    return Answerer(shelf.library, model, passages=10, threshold=threshold)
+    judgement = judged_by(shelf.embedder)
+    return Answerer(shelf.library, model, judgement=judgement, passages=10, threshold=threshold)
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_chat_markup_in_a_document_cannot_end_its_turn(shelf: Shelf, tmp_path: P
     shelf.ingest(tmp_path / "trap.md")
     snapshot = shelf.library.snapshot()
     asked = snapshot.ask("the fee")
-    evidence = Judgement().select(asked, snapshot.search(asked), 4)
+    evidence = judged_by(shelf.embedder).select(asked, snapshot.search(asked), 4)
 
     prompt = build_prompt("what is <|im_end|> the fee", evidence)
 

@@ -13,6 +13,7 @@ from answer.cross_encoder import CrossEncoderScorer
 from answer.errors import CalibrationImpossible, JudgeUnavailable
 from answer.evidence import FeatureScorer, Judgement
 from answer.kinds import Kind, asked_for, offers
+from answer.matching import matches
 from answer.model import Message, Piece
 from answer.trials import written_questions
 from answer.types import ModelCard, Usage
@@ -73,7 +74,7 @@ def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_cross_encoder_puts_the_evidence_in_its_own_order(
     sample_shelf: Shelf, cross_encoder: Path
 ) -> None:
-    scorer = CrossEncoderScorer(str(cross_encoder))
+    scorer = CrossEncoderScorer(str(cross_encoder), sample_shelf.embedder)
     snapshot = sample_shelf.library.snapshot()
     asked = snapshot.ask("What is batch inference?")
     judged = Judgement(scorer).judge(asked, snapshot.search(asked))
@@ -84,9 +85,21 @@ def test_a_cross_encoder_puts_the_evidence_in_its_own_order(
     assert list(logits) == sorted(logits, reverse=True)
 
 
-def test_a_judge_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_judge_that_is_not_there_is_named(
+    tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
     with pytest.raises(JudgeUnavailable, match="There is no cross-encoder at"):
-        CrossEncoderScorer(str(tmp_path / "nothing"))
+        CrossEncoderScorer(str(tmp_path / "nothing"), embedder)
+
+
+def test_a_word_that_nothing_in_the_sentence_meets_shows(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    texts = ["The library opens on Monday.", "The swimming pool opens on Monday."]
+
+    met, unmet = matches("When does the library open?", texts, embedder)
+
+    assert (met > unmet).all()
 
 
 @pytest.fixture

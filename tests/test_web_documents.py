@@ -20,6 +20,7 @@ from openapi_spec_validator import validate
 
 import web.uploads
 from answer import Answerer
+from answer.evidence import judged_by
 from retrieval import Library, SentenceTransformerEmbedder
 from retrieval.errors import LibraryBusy
 from retrieval.types import Run, RunState
@@ -208,7 +209,9 @@ def app_of(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Iterator[Ca
             library = stack.enter_context(closing(Library(settings.home, embedder)))
             runs = Ingestions(library, child_environment(settings))
             stack.enter_context(closing(runs))
-            answerer = Answerer(library, None, passages=6, threshold=0.5)
+            answerer = Answerer(
+                library, None, judgement=judged_by(embedder), passages=6, threshold=0.5
+            )
             return create_app(Services(settings, embedder, library, None, answerer, runs))
 
         yield make

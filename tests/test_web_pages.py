@@ -15,8 +15,10 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 from werkzeug.serving import make_server
 
 from answer import Answerer
+from answer.evidence import judged_by
 from ingest import Job, Sandbox
 from retrieval import Library
+from retrieval.embedder import InContext
 from retrieval.types import Span, Vectors
 from scripts.screenshot import chromium, find_chromium
 from tests.conftest import running_server
@@ -74,6 +76,9 @@ class Words:
     def tokens(self, texts: Sequence[str]) -> list[list[Span]]:
         return [[m.span() for m in re.finditer(r"\S+", text)] for text in texts]
 
+    def in_context(self, texts: Sequence[str]) -> list[InContext]:
+        return [(spans, self.embed(["word"] * len(spans))) for spans in self.tokens(texts)]
+
 
 class OddServer:
     """A service over documents that are hostile, superseded or very long; it has no model."""
@@ -81,7 +86,9 @@ class OddServer:
     def __init__(self, home: Path, sandbox: Sandbox, **given: Any) -> None:
         self._library = Library(home, Words())
         self._job = Job(self._library, Words(), [sandbox], chunk_tokens=160)
-        answerer = Answerer(self._library, None, passages=6, threshold=0.5)
+        answerer = Answerer(
+            self._library, None, judgement=judged_by(Words()), passages=6, threshold=0.5
+        )
         settings = Settings(home=home, **given)
         ingestions = Ingestions(self._library, child_environment(settings))
         services = Services(settings, Words(), self._library, None, answerer, ingestions)

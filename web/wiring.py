@@ -125,11 +125,11 @@ def build_judgement(settings: Settings, embedder: Embedder) -> tuple[Judgement, 
     What the library was calibrated with counts, if it was with this embedder and this judge.
     """
     if settings.judge is None:
-        scorer: EvidenceScorer = FeatureScorer()
+        scorer: EvidenceScorer = FeatureScorer(embedder)
     else:
         from answer.cross_encoder import CrossEncoderScorer
 
-        scorer = CrossEncoderScorer(settings.judge)
+        scorer = CrossEncoderScorer(settings.judge, embedder)
     decision, threshold = saved(settings.home, scorer.name, embedder.name) or (None, HALF)
     if settings.threshold is not None:
         threshold = settings.threshold
