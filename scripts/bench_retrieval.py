@@ -1,7 +1,7 @@
 """How well and how fast passages and sentences are found, beside simpler rankings of the same code.
 
     python -m scripts.bench_retrieval KIT [--home FOLDER] [--half choose|report] [--limit N]
-        [--sets qed,squad2,clapnq,scifact,absent] [--sizes 1000,10000,100000]
+        [--sets qed,squad2,clapnq,scifact,absent] [--sizes 1000,10000,100000] [--write]
 
 KIT holds `kit_open_qa/` (paragraphs, questions with the paragraphs and sentences that answer them)
 and `scifact/` (abstracts and claims). Each becomes a library of Markdown documents, one a title,
@@ -44,6 +44,7 @@ from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
 from scripts.many_passages import Pool, many
+from scripts.retrieval_report import write_report
 from web.settings import Settings
 from web.wiring import stay_offline
 
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="questions of each set, drawn at random")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--sizes", default="", help="passages of libraries to time searches in")
+    parser.add_argument("--write", action="store_true", help="write docs/retrieval.md")
     given = parser.parse_args()
     stay_offline(Settings())
     wanted = given.sets.split(",")
@@ -96,6 +98,16 @@ def main() -> None:
             questions = _claims(given.kit, shelf, given.half, given.limit)
             _measure("scifact", shelf, questions, by_document=True)
             shelf.library.close()
+    if given.write:
+        write_report(PRINTED)
+
+
+PRINTED: list[Row] = []
+
+
+def _print(figures: Row) -> None:
+    PRINTED.append(figures)
+    print(json.dumps({k: v for k, v in figures.items() if k != "probabilities"}), flush=True)
 
 
 def _open_qa(given: argparse.Namespace, home: Path, wanted: Sequence[str]) -> None:
@@ -248,7 +260,7 @@ def _measure(
         figures["ms"] = _quantiles(seconds)
         if ranking == "footnote":
             figures |= _sentences(snapshot, shelf.judgement, [q for q in questions if q.sentences])
-        print(json.dumps(figures), flush=True)
+        _print(figures)
 
 
 def _ranks(hits: Sequence[Hit], question: Question, *, by_document: bool) -> list[int]:
@@ -336,7 +348,7 @@ def _measure_absent(shelf: Shelf, queries: Sequence[Row], limit: int | None) -> 
     }
     figures["answered_at_half"] = {k: _mean([p >= 0.5 for p in v]) for k, v in found.items()}
     figures["probabilities"] = {k: [round(p, 3) for p in v] for k, v in found.items()}
-    print(json.dumps(figures), flush=True)
+    _print(figures)
 
 
 def _measure_sizes(shelf: Shelf, home: Path, asked: Sequence[str], sizes: Sequence[int]) -> None:
@@ -365,7 +377,7 @@ def _measure_sizes(shelf: Shelf, home: Path, asked: Sequence[str], sizes: Sequen
         figures["first_search_s"] = round(first, 2)
         figures["ms"] = {name: _quantiles(seconds) for name, seconds in parts.items()}
         figures["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        print(json.dumps(figures), flush=True)
+        _print(figures)
         library.close()
 
 

@@ -159,7 +159,9 @@ def warm_up(services: Services) -> threading.Thread:
     """Load in the background what the first question would wait for."""
 
     def warm() -> None:
-        services.embedder.embed(["warm up"])
+        services.embedder.in_context(["warm up"])
+        if services.library.generation:
+            services.library.search("warm up")
         if services.model:
             _ = services.model.card
 

@@ -1,0 +1,177 @@
+"""The tables and the plot of what scripts/bench_retrieval.py measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = """# Retrieval
+
+How well and how fast passages and sentences are found, on 2 cores of an AMD EPYC with the
+bundled embedder. Printed by `python -m scripts.bench_retrieval KIT --sizes … --write`.
+Questions are halved by title: what is shown is the half that nothing was chosen by; weights are
+fitted on other questions altogether (`scripts/fit_evidence.py`).
+
+## Which passage
+
+QED (questions that people typed into a search engine), SQuAD 2.0 and ClapNQ over one library of
+22,964 paragraphs; SciFact over 5,183 abstracts, by document. The simpler rankings are of the
+same code, words and vectors: only the way to order differs. "Promise" is cosine and bm25 (out
+of the most it could be) added up, which picks the passages that are weighed.
+
+{rankings}
+
+## Which sentence
+
+How often the best sentence, or one of the best three, is one that people marked.
+
+{sentences}
+
+## Whether it is there at all
+
+Area under the ROC curve of the probability that the evidence answers: questions that can be
+answered, against the same without the document that answers them, without only the paragraph,
+and against SQuAD 2.0's adversarial ones, whose paragraph is there and whose answer is not.
+
+{absent}
+
+![Of the questions answered, the share that cannot be, by the share answered](refusal.svg)
+
+Each line mixes as many questions that can be answered as cannot; the dot is where the threshold
+of one half puts it. A perfect judge would stay at zero up to the middle.
+
+## What it costs
+
+Milliseconds a question in libraries made of the paragraphs' sentences. "Question" is embedding
+it and looking its words up; "vectors" and "words" are the two searches, which are part of the
+whole.
+
+{sizes}
+"""
+COLOURS = ("#0b6e4f", "#c5a100", "#8a2d3b")
+NAMES = {
+    "without_document": "the document left out",
+    "without_paragraph": "the paragraph left out",
+    "adversarial": "adversarial",
+}
+LEFT, TOP, WIDTH, HEIGHT = 64, 24, 520, 320
+RISKIEST = 0.5
+
+Row = Mapping[str, Any]
+Curve = Sequence[tuple[float, float]]
+
+
+def write_report(rows: Sequence[Row]) -> None:
+    """Write docs/retrieval.md and docs/refusal.svg."""
+    rankings = [row for row in rows if "ranking" in row]
+    (absent,) = [row for row in rows if row["bench"] == "absent"]
+    text = TEXT.format(
+        rankings=_table(
+            ("set", "questions", "ranking", "hit@1", "hit@5", "hit@20", "nDCG@10", "ms, p50 / p95"),
+            (
+                (
+                    *(row[k] for k in ("set", "questions", "ranking")),
+                    *(f"{row[k]:.3f}" for k in ("hit@1", "hit@5", "hit@20", "ndcg@10")),
+                    f"{row['ms']['p50']:.0f} / {row['ms']['p95']:.0f}",
+                )
+                for row in rankings
+            ),
+        ),
+        sentences=_table(
+            ("set", "questions", "best", "best three"),
+            (
+                (
+                    row["set"],
+                    row["sentence"]["questions"],
+                    f"{row['sentence']['@1']:.3f}",
+                    f"{row['sentence']['@3']:.3f}",
+                )
+                for row in rankings
+                if "sentence" in row
+            ),
+        ),
+        absent=_table(
+            ("what is missing", "questions", "area"),
+            (
+                (name, absent["questions"][kind], f"{absent['auc'][kind]:.3f}")
+                for kind, name in NAMES.items()
+            ),
+        ),
+        sizes=_table(
+            ("passages", "whole, p50 / p95", "question", "vectors", "words", "first search, s"),
+            (
+                (
+                    f"{row['passages']:,}",
+                    *(_both(row["ms"][k]) for k in ("whole", "question", "vectors", "words")),
+                    row["first_search_s"],
+                )
+                for row in rows
+                if "passages" in row
+            ),
+        ),
+    )
+    (DOCS / "retrieval.md").write_text(text, encoding="utf-8")
+    (DOCS / "refusal.svg").write_text(plot(absent["probabilities"]), encoding="utf-8")
+
+
+def plot(found: Mapping[str, Sequence[float]]) -> str:
+    """Return the risk by the coverage, a line for each kind of question that has no answer."""
+    parts = [*_grid()]
+    for number, (kind, colour) in enumerate(zip(NAMES, COLOURS, strict=True)):
+        answerable = found["squad2" if kind == "adversarial" else "with"]
+        curve, half = _curve(answerable, found[kind])
+        path = " ".join("{:.1f},{:.1f}".format(*_place(*point)) for point in curve)
+        x, y = _place(*half)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
+        y = TOP + 14 + 20 * number
+        parts.append(f'<rect x="{LEFT + 14}" y="{y - 9}" width="12" height="10" fill="{colour}"/>')
+        parts.append(f'<text x="{LEFT + 32}" y="{y}">{NAMES[kind]}</text>')
+    size = f'viewBox="0 0 {LEFT + WIDTH + 44} {TOP + HEIGHT + 48}"'
+    style = 'font-family="system-ui, sans-serif" font-size="12" fill="#333"'
+    white = '<rect width="100%" height="100%" fill="#fff"/>'
+    body = "\n".join((white, *parts))
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n{body}\n</svg>\n'
+
+
+def _curve(right: Sequence[float], wrong: Sequence[float]) -> tuple[Curve, tuple[float, float]]:
+    """Return (share answered, share of those that cannot be), both kinds weighing the same, from
+    the surest on; and the point at a threshold of one half."""
+    both = [(p, 1 / len(right), 0.0) for p in right] + [(p, 0.0, 1 / len(wrong)) for p in wrong]
+    answered = missing = 0.0
+    curve, half = [], (0.0, 0.0)
+    for probability, there, absent in sorted(both, reverse=True):
+        answered += (there + absent) / 2
+        missing += absent / 2
+        point = (answered, missing / answered)
+        curve.append(point)
+        if probability >= 0.5:
+            half = point
+    return curve[:: max(1, len(curve) // 400)], half
+
+
+def _grid() -> Iterator[str]:
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = _place(share, 0.0)
+        yield f'<path d="M{x:.0f} {TOP}V{y:.0f}" stroke="#e3e3e3"/>'
+        yield f'<text x="{x:.0f}" y="{y + 18:.0f}" text-anchor="middle">{share:.0%}</text>'
+    for risk in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5):
+        x, y = _place(0.0, risk)
+        yield f'<path d="M{x:.0f} {y:.0f}H{LEFT + WIDTH}" stroke="#e3e3e3"/>'
+        yield f'<text x="{x - 8:.0f}" y="{y + 4:.0f}" text-anchor="end">{risk:.0%}</text>'
+    middle, low = LEFT + WIDTH / 2, TOP + HEIGHT + 40
+    yield f'<text x="{middle}" y="{low}" text-anchor="middle">questions answered</text>'
+    yield f'<text x="{LEFT - 56}" y="{TOP - 8}">of those, what cannot be answered</text>'
+
+
+def _place(coverage: float, risk: float) -> tuple[float, float]:
+    return LEFT + WIDTH * coverage, TOP + HEIGHT * (1 - min(risk, RISKIEST) / RISKIEST)
+
+
+def _both(quantiles: Mapping[str, float]) -> str:
+    return f"{quantiles['p50']:.0f} / {quantiles['p95']:.0f}"
+
+
+def _table(names: Sequence[str], rows: Iterator[Sequence[Any]] | Any) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
