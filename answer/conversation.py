@@ -95,8 +95,10 @@ class Conversations:
         with self._lock:
             earlier = self._asked.pop(conversation, [])
             asked = rewritten(question, earlier)
-            # What was made of it, so that "it" may mean what "it" meant before.
-            self._asked[conversation] = [*earlier, asked][-TURNS:]
+            # What was made of it, so that "it" may mean what "it" meant before. One that was only
+            # led by the question before adds nothing, and would lead the next one in turn.
+            led = asked != question and asked.endswith(question)
+            self._asked[conversation] = (earlier if led else [*earlier, asked])[-TURNS:]
             while len(self._asked) > self._remembered:
                 self._asked.popitem(last=False)
             return asked
