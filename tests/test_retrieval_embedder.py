@@ -1,5 +1,6 @@
 """The embedder, and who runs its model."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -180,3 +181,28 @@ def test_the_runtime_cannot_send_anything() -> None:
     assert binaries
     for binary in binaries:
         assert b"events.data.microsoft.com" not in binary.read_bytes()
+
+
+def test_a_word_means_something_else_where_it_stands_elsewhere(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    texts = ["The river bank was steep.", "The bank has money.", "A bank gives credit."]
+
+    read = embedder.in_context(texts)
+
+    banks = []
+    for text, (spans, rows) in zip(texts, read, strict=True):
+        assert [text[a:b] for a, b in spans] == re.findall(r"\w+|\.", text)
+        assert rows.shape == (len(spans), embedder.dimensions)
+        assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0, abs=1e-4)
+        banks.append(rows[[text[a:b] for a, b in spans].index("bank")])
+    river, lends, credit = banks
+    assert lends @ credit > lends @ river
+
+
+def test_what_is_beyond_the_window_is_left_out_where_words_are_read(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    ((spans, rows),) = embedder.in_context(["word " * 1000])
+
+    assert len(spans) == len(rows) == embedder.max_tokens
