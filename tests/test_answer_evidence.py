@@ -112,7 +112,8 @@ def towns(shelf: Shelf, tmp_path: Path) -> Shelf:
     folder = tmp_path / "towns"
     folder.mkdir()
     for number, town in enumerate(TOWNS, start=1):
-        text = f"# {town}\n\nThe market in {town} has {number} stalls. It is held on the green.\n"
+        says = f"The weekly market in {town} has {number} stalls. It is held on the green."
+        text = f"# {town}\n\n{says}\n"
         (folder / f"{town.lower()}.md").write_text(text, encoding="utf-8")
     shelf.ingest(folder)
     return shelf
