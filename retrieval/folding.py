@@ -42,21 +42,24 @@ def _alike(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -
     return either > 0 and len(one & other) / either >= ALIKE
 
 
-def with_neighbours(hits: Sequence[Hit], between: Callable[[str, int, int], str]) -> list[Hit]:
-    """Return the hits with those that follow each other in a section made one.
+def with_neighbours(
+    hits: Sequence[Hit], limit: int, between: Callable[[str, int, int], str]
+) -> list[Hit]:
+    """Return the best `limit` hits, where those that follow each other in a section are one.
 
     It takes the place of the best of them. `between(document id, start, stop)` returns a
     stretch of a document's text.
     """
     merged: list[Hit] = []
     for hit in hits:
-        for at, other in enumerate(merged):
-            if _neighbours(hit, other):
-                merged[at] = _joined(other, hit, between)
-                break
-        else:
+        at = next((n for n, other in enumerate(merged) if _neighbours(hit, other)), None)
+        if at is not None:
+            merged[at] = _joined(merged[at], hit, between)
+        elif len(merged) < limit:
             merged.append(hit)
-    return merged if len(merged) == len(hits) else with_neighbours(merged, between)
+        else:
+            break
+    return merged
 
 
 def _neighbours(one: Hit, other: Hit) -> bool:

@@ -23,6 +23,7 @@ from retrieval.errors import (
     LibraryUnwritable,
 )
 from retrieval.files import Originals, make_folder
+from retrieval.folding import MOST_MERGED
 from retrieval.labels import Labels, Relabel
 from retrieval.rows import Ids, Rows, Selection
 from retrieval.segments import Segment, to_merge, write_segment
@@ -106,7 +107,8 @@ class Library:
     def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
         """Return the passages that bear most on a query, best first; neighbours are one hit."""
         snapshot = self.snapshot()
-        return snapshot.with_neighbours(snapshot.search(query, limit=limit, filters=filters))
+        hits = snapshot.search(query, limit=MOST_MERGED * limit, filters=filters)
+        return snapshot.with_neighbours(hits, limit)
 
     def documents(self) -> list[Document]:
         """Return the documents answers come from, by path."""

@@ -9,8 +9,8 @@ read by the product's own job; --home keeps them for the next time. Questions ar
 one half to choose by, the other to report.
 
 Prints one JSON line for each question set and ranking: hit@k, nDCG@10, and milliseconds a search.
-A passage counts as a paragraph if at least half of the shorter of the two stands in the other; for
-SciFact the document counts. `sentence` is how often the best sentence, or one of the best three,
+Passages that follow each other are one hit, under every ranking. A hit counts as a paragraph if at
+least half of the shorter of the two stands in the other; for SciFact the document counts. `sentence` is how often the best sentence, or one of the best three,
 holds or is held by one that people marked. `absent` has the area under the ROC curve of the
 probability that the evidence answers: answerable questions against the same without the document,
 or the paragraph, that answers them, and against adversarial ones. For each of --sizes one line
@@ -41,6 +41,7 @@ from sklearn.metrics import roc_auc_score
 from answer.evidence import Judgement, judged_by
 from ingest import Job, Options, Sandbox
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder
+from retrieval.folding import MOST_MERGED
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
 from scripts.many_passages import Pool, many
@@ -209,7 +210,7 @@ Ranking = Callable[[Snapshot, Asked], Sequence[Hit]]
 
 
 def _ours(snapshot: Snapshot, asked: Asked) -> Sequence[Hit]:
-    return snapshot.search(asked, limit=DEPTH)
+    return snapshot.search(asked, limit=MOST_MERGED * DEPTH)
 
 
 def _plain(order: Callable[[Snapshot, Asked], Mapping[int, float]]) -> Ranking:
@@ -217,7 +218,7 @@ def _plain(order: Callable[[Snapshot, Asked], Mapping[int, float]]) -> Ranking:
 
     def ranking(snapshot: Snapshot, asked: Asked) -> Sequence[Hit]:
         scores = order(snapshot, asked)
-        best = sorted(scores, key=lambda i: (-scores[i], i))[:DEPTH]
+        best = sorted(scores, key=lambda i: (-scores[i], i))[: MOST_MERGED * DEPTH]
         return snapshot.hits({i: scores[i] for i in best}, asked)
 
     return ranking
@@ -250,6 +251,7 @@ def _measure(
         for question in questions:
             began = time.perf_counter()
             hits = search(snapshot, snapshot.ask(question.text))
+            hits = snapshot.with_neighbours(hits, DEPTH)
             seconds.append(time.perf_counter() - began)
             ranks.append(_ranks(hits, question, by_document=by_document))
         figures: dict[str, Any] = {"bench": "retrieval", "set": name, "ranking": ranking}
