@@ -52,13 +52,17 @@ def with_neighbours(
     """
     merged: list[Hit] = []
     for hit in hits:
-        at = next((n for n, other in enumerate(merged) if _neighbours(hit, other)), None)
-        if at is not None:
-            merged[at] = _joined(merged[at], hit, between)
-        elif len(merged) < limit:
-            merged.append(hit)
-        else:
+        beside = [n for n, other in enumerate(merged) if _neighbours(hit, other)]
+        if not beside and len(merged) == limit:
             break
+        if not beside:
+            merged.append(hit)
+            continue
+        at = beside[0]
+        merged[at] = _joined(merged[at], hit, between)
+        for other in beside[1:]:  # it stood between two
+            if _neighbours(merged[at], merged[other]):
+                merged[at] = _joined(merged[at], merged.pop(other), between)
     return merged
 
 

@@ -10,12 +10,12 @@ one half to choose by, the other to report.
 
 Prints one JSON line for each question set and ranking: hit@k, nDCG@10, and milliseconds a search.
 Passages that follow each other are one hit, under every ranking. A hit counts as a paragraph if at
-least half of the shorter of the two stands in the other; for SciFact the document counts. `sentence` is how often the best sentence, or one of the best three,
-holds or is held by one that people marked. `absent` has the area under the ROC curve of the
-probability that the evidence answers: answerable questions against the same without the document,
-or the paragraph, that answers them, and against adversarial ones. For each of --sizes one line
-says what a search costs in a library of so many passages, made of sentences of the paragraphs.
-"""
+least half of the shorter of the two stands in the other; for SciFact the document counts.
+`sentence` is how often the best sentence, or one of the best three, holds or is held by one that
+people marked. `absent` has the area under the ROC curve of the probability that the evidence
+answers: answerable questions against the same without the document, or the paragraph, that answers
+them, and against adversarial ones. For each of --sizes one line says what a search costs in a
+library of so many passages, made of sentences of the paragraphs."""
 
 import argparse
 import gzip

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from retrieval import Filters
+from retrieval import Document, Filters, Hit, Passage
 from retrieval import snapshot as searching
+from retrieval.folding import with_neighbours
 from tests.conftest import Shelf
 
 PARKING = (
@@ -78,6 +79,22 @@ def test_passages_that_follow_each_other_are_one_hit_with_the_text_between(
     assert len(hit.sentences) == len(hit.passage.sentences)
     assert "kind 0" in hit.passage.text
     assert "kind 2" in hit.passage.text
+
+
+def test_a_passage_between_two_that_were_found_before_makes_them_one() -> None:
+    text = "one two six"
+    document = Document("d", "/d", "d", "D", "0", "text/plain", 1, 11, (), "none", "")
+
+    def hit(number: int) -> Hit:
+        span = (4 * number, 4 * number + 3)
+        passage = Passage("d", None, (), *span, text[slice(*span)], (span,))
+        return Hit(passage, document, 1.0, 1.0, (0.5,), (), number, number)
+
+    hits = [hit(2), hit(0), hit(1)]
+    (one,) = with_neighbours(hits, 3, lambda _, start, stop: text[start:stop])
+
+    assert (one.passage.text, one.first, one.last) == (text, 0, 2)
+    assert one.passage.sentences == ((0, 3), (4, 7), (8, 11))
 
 
 def test_common_words_are_left_out_of_a_search_that_would_cost_too_much_and_still_count(
