@@ -106,16 +106,6 @@ class Snapshot:
         """Return the best `limit` hits, where those that follow each other in a section are one."""
         return with_neighbours(hits, limit, self._store.stretch)
 
-    def proposed(self, asked: Asked, filters: Filters | None = None) -> dict[int, Proposed]:
-        """Return the passages that promise most, read, by row id."""
-        promises = self.promises(asked, filters)
-        chosen = sorted(promises, key=lambda i: (-promises[i], i))[:WEIGHED]
-        return dict(zip(chosen, self._read(asked, chosen), strict=True))
-
-    def with_neighbours(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return the hits with those that follow each other in a section made one."""
-        return with_neighbours(hits, self._store.stretch)
-
     def promises(self, asked: Asked, filters: Filters | None = None) -> dict[int, float]:
         """Return what each passage that either ranking proposes promises, by row id."""
         nearest, wordy = self.nearest(asked, filters), self.wordy(asked, filters)
