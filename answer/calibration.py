@@ -98,6 +98,11 @@ def calibrate(
     rows = np.array([trial.row for trial in found])
     right = np.array([trial.right for trial in found])
     questions = sum(trial.answerable for trial in found)
+    if questions == len(found) and questions:
+        raise CalibrationImpossible(
+            "With the document that answers a question held out, there is nothing left to find:"
+            " add documents."
+        )
     if questions < LEAST_QUESTIONS or not right.any() or right.all():
         raise CalibrationImpossible(
             f"There are {questions} questions, {int(right.sum())} of them answered rightly."
@@ -107,7 +112,8 @@ def calibrate(
     prior = decision_for(scorer)
     ways: list[Way] = [partial(_fitted, strength) for strength in STRENGTHS]
     ways.append(partial(_rescaled, prior))
-    tried = [(_unseen(way, rows, right), way) for way in ways]
+    folds = np.array([trial.number % FOLDS for trial in found])
+    tried = [(_unseen(way, rows, right, folds), way) for way in ways]
     unseen, way = min(tried, key=lambda one: _log_loss(one[0], right))
     before = _sigmoids(prior.logits(rows))
     threshold = cost / (1 + cost)
@@ -162,12 +168,12 @@ def _rescaled(prior: Regression, rows: Matrix, right: Any) -> Regression:
     )
 
 
-def _unseen(way: Way, rows: Matrix, right: Any) -> Matrix:
-    """Return the probability of each row by a fit that did not see it, nor its twin."""
-    fold = (np.arange(len(rows)) // 2) % FOLDS
+def _unseen(way: Way, rows: Matrix, right: Any, folds: Any) -> Matrix:
+    """Return the probability of each row by a fit that saw neither it nor the other trial of its
+    question: both are in one fold."""
     probability = np.full(len(rows), right.mean())
     for number in range(FOLDS):
-        inside = fold != number
+        inside = folds != number
         if right[inside].any() and not right[inside].all():
             fit = way(rows[inside], right[inside])
             probability[~inside] = _sigmoids(fit.logits(rows[~inside]))

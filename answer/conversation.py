@@ -40,8 +40,9 @@ def rewritten(question: str, earlier: Sequence[str]) -> str:
     if before is None or before == question or not leans(question):
         return question
     rest = CONTINUES.sub("", question).strip()
-    if not ASKS.match(rest) and CONSTRAINT.match(rest):
-        return _constrained(before, rest)
+    constraint = CONSTRAINT.match(rest)
+    if constraint and not ASKS.match(rest):
+        return _constrained(before, rest, constraint[0])
     if twin := _twin(rest.strip(" ?.!"), before):
         return before.replace(twin, rest.strip(" ?.!"))
     subject = subject_of(before)
@@ -69,14 +70,14 @@ def _twin(word: str, before: str) -> str | None:
     return found[0] if found else None
 
 
-def _constrained(before: str, constraint: str) -> str:
+def _constrained(before: str, constraint: str, preposition: str) -> str:
     """Put a constraint into a question, in the place of the one that begins alike."""
-    preposition = constraint.split()[0]
     whole = before.rstrip(" ?.!")
     agent = agent_of(whole)
     if preposition.lower() == "for" and agent and not re.search(r"\bfor\b", whole, re.I):
         named = rf"(?:\b(?:a|an|the|our|my)\s+)?{re.escape(agent)}"
-        return re.sub(named, constraint[3:].strip(" ?.!"), whole, count=1) + "?"
+        around = re.split(named, whole, maxsplit=1)
+        return constraint[3:].strip(" ?.!").join(around) + "?"
     old = re.search(rf"\s{preposition}\s+(?:(?!\b(?:and|or)\b)[^,?])+$", whole, re.IGNORECASE)
     kept = whole[: old.start()] if old else whole
     return f"{kept} {constraint.rstrip(' ?.!')}?"
@@ -95,8 +96,10 @@ class Conversations:
         with self._lock:
             earlier = self._asked.pop(conversation, [])
             asked = rewritten(question, earlier)
-            # What was made of it, so that "it" may mean what "it" meant before.
-            self._asked[conversation] = [*earlier, asked][-TURNS:]
+            # What was made of it, so that "it" may mean what "it" meant before. One that was only
+            # led by the question before adds nothing, and would lead the next one in turn.
+            led = asked != question and asked.endswith(question)
+            self._asked[conversation] = (earlier if led else [*earlier, asked])[-TURNS:]
             while len(self._asked) > self._remembered:
                 self._asked.popitem(last=False)
             return asked

@@ -47,9 +47,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was found for a question: the DECISION_FEATURES of the best sentence, whether it is
-    right, and whether the question could be answered."""
+    """What was found for the `number`th question: the DECISION_FEATURES of the best sentence,
+    whether it is right, and whether the question could be answered."""
 
+    number: int
     row: Matrix
     right: bool
     answerable: bool
@@ -60,11 +61,12 @@ def written_questions(
 ) -> Iterator[Known]:
     """Have the model write questions that sentences of the library answer.
 
-    Only those are kept that ask about what their sentence says. Stops after `count` of them, or
-    when TRIED times as many sentences were tried.
+    Only those are kept that ask about what their sentence says, one a sentence. Stops after
+    `count` of them, or when TRIED times as many sentences were tried.
     """
     rng = random.Random(7)  # noqa: S311 - the same sentences each time
     kept = 0
+    tried: set[tuple[str, Span]] = set()
     for _ in range(TRIED * count):
         found = snapshot.any_passage(rng)
         if kept == count or found is None:
@@ -74,8 +76,9 @@ def written_questions(
             continue
         start, stop = rng.choice(passage.sentences)
         sentence = passage.text[start - passage.start : stop - passage.start]
-        if not _worth_asking(sentence):
+        if (document.id, (start, stop)) in tried or not _worth_asking(sentence):
             continue
+        tried.add((document.id, (start, stop)))
         question = _question(model, sentence)
         place = " ".join((document.title, *passage.heading))
         if _asks_about(question, f"{place} {sentence}"):
@@ -105,7 +108,7 @@ def trials(
             if judged := judgement.judge(asked, some):
                 best = judged.candidates[judged.order[0]]
                 right = answerable and _is_right(best, one)
-                found.append(Trial(judged.decision, right, answerable))
+                found.append(Trial(number, judged.decision, right, answerable))
         follow(number)
     return found
 
@@ -143,7 +146,7 @@ def _copies(hit: Hit, document_id: str) -> Sequence[Document]:
 
 def _is_right(best: Candidate, known: Known) -> bool:
     if best.hit.document.id != known.document_id:
-        return False
+        return known.document_id in {document.id for document in best.hit.also_in}
     if known.span is None:
         return True
     return best.span[0] < known.span[1] and known.span[0] < best.span[1]

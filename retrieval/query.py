@@ -9,6 +9,7 @@ that the library has; the reader is told. Everything else only adds ways to say 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from rapidfuzz.distance import OSA
@@ -55,7 +56,7 @@ YEAR_FIRST = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
 ALL_DIGITS = re.compile(r"\b(\d{1,2})[/.](\d{1,2})[/.](\d{4})\b")
 
 GROUPED = re.compile(r"\b\d{1,3}(?:[,\u00a0\u202f]\d{3})+\b")
-UNGROUPED = re.compile(r"\b\d{4,}\b")
+UNGROUPED = re.compile(r"\b\d{4,18}\b")
 DECIMAL = re.compile(r"\b\d+\.\d+\b")
 IDENTIFIER = re.compile(r"\b([A-Za-z]{1,5})[-–]?(\d+)\b|\b(\d+)[-–]?([A-Za-z]{1,2})\b")
 NUMBERED = re.compile(r"\b(\d+) ([A-Z])\b")
@@ -68,8 +69,12 @@ LONGEST_NAME = 6
 
 SHORTEST = 4
 """Letters a word must have to be corrected."""
+LONGEST = 40
+"""Letters from which on there is no telling what was meant."""
 MOST_LOOKED_FOR = 5
 """Words of a question that a nearer one is looked for, which takes milliseconds each."""
+MOST_SHORT_FORMS = 10
+"""Short forms of a question that are spelt out: each that is new takes milliseconds."""
 LONG = 8
 """Letters from which on two slips are forgiven, and not one."""
 
@@ -120,12 +125,13 @@ def understand(question: str, vocabulary: Vocabulary) -> Query:
         text = contraction.sub(whole, text)
     text, corrections = _corrected(text, vocabulary)
     plain = POSSESSIVE.sub("", text)
-    forms = dict.fromkeys(_short_forms(plain))
+    forms = islice(dict.fromkeys(_short_forms(plain)), MOST_SHORT_FORMS)
     names = {short: found[0] for short in forms if (found := vocabulary.meanings(short))}
     embedded = text
     for short, name in names.items():
         if not vocabulary.is_word(short.lower()):
-            embedded = embedded.replace(short, f"{name} ({short})", 1)
+            around = re.split(rf"\b{short}\b", embedded, maxsplit=1)
+            embedded = f"{name} ({short})".join(around)
     lookups = [
         *content_words(plain),
         *_other_spellings(plain),
@@ -168,7 +174,7 @@ def _corrected(text: str, vocabulary: Vocabulary) -> tuple[str, list[Correction]
 
 
 def _may_be_a_slip(typed: str, vocabulary: Vocabulary) -> bool:
-    if len(typed) < SHORTEST or (typed.isupper() and len(typed) <= LONG):
+    if not SHORTEST <= len(typed) < LONGEST or (typed.isupper() and len(typed) <= LONG):
         return False
     return not vocabulary.is_word(typed.lower())
 
@@ -276,7 +282,7 @@ def _dates(text: str) -> Iterator[tuple[int, int, int]]:
 
 
 def _month(name: str) -> int:
-    return next(n for n, month in enumerate(MONTHS, start=1) if month[:3] == name[:3].lower())
+    return next(n for n, month in enumerate(MONTHS, start=1) if month[:3] == name[:3].casefold())
 
 
 def _ways_to_write(day: int, month: int, year: int) -> Iterator[str]:

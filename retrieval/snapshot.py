@@ -51,7 +51,7 @@ class Snapshot:
         self._vocabulary = LibraryVocabulary(store, embedder, generation)
         self._documents = {d.id: d for d in store.documents(generation)}
         self._passages = store.passage_count()
-        self._live = None if len(live) == self._passages else live
+        self._live = live
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -123,6 +123,7 @@ class Snapshot:
 
     def wordy(self, asked: Asked, filters: Filters | None = None) -> dict[int, float]:
         """Return the bm25 of the passages that hold most of a question's words, by row id."""
+        # What an ingest has staged since this generation stands in the index of words, too.
         allowed = self._among(filters) if filters else self._live
         phrases = self._affordable(asked.query.lookups)
         return dict(self._store.lexical(phrases, allowed, CANDIDATES))
@@ -193,12 +194,14 @@ class Snapshot:
         """Return how many passages hold each stem; counting is slow for common ones, so what
         was counted is kept."""
         wanted = list(stems)
-        if unknown := [stem for stem in wanted if stem not in self._counts]:
+        known = self._counts  # another thread may begin anew meanwhile
+        if unknown := [stem for stem in wanted if stem not in known]:
             counted = self._store.passages_with(unknown)
-            if len(self._counts) > COUNTS_KEPT:
-                self._counts = {}
-            self._counts |= {stem: min(counted.get(stem, 0), self._passages) for stem in unknown}
-        return {stem: self._counts.get(stem, 0) for stem in wanted}
+            if len(known) > COUNTS_KEPT:
+                known = {stem: known[stem] for stem in wanted if stem in known}
+            known |= {stem: min(counted.get(stem, 0), self._passages) for stem in unknown}
+            self._counts = known
+        return {stem: known[stem] for stem in wanted}
 
     def _affordable(self, phrases: Sequence[str]) -> list[str]:
         """Return what to look up: all, or the rarest that a large library has not too often.

@@ -50,7 +50,10 @@ class LibraryVocabulary:
             return True
         pieces = [text[start:stop] for start, stop in self._embedder.tokens([text])[0]]
         letters = sum(c.isalnum() for c in text)
-        return letters >= LETTERS_READ * len(pieces) and max(map(len, pieces)) <= LONGEST_READ
+        return (
+            letters >= LETTERS_READ * len(pieces)
+            and max(map(len, pieces), default=0) <= LONGEST_READ
+        )
 
     def near(self, word: str) -> list[tuple[str, int]]:
         """Return words that are spelt much like one and begin with the same letter.
@@ -75,7 +78,9 @@ class LibraryVocabulary:
         for term in nearest[:STEMS_READ]:
             for text in self._store.texts_with(term, self._generation, PASSAGES_READ):
                 seen |= {form for form in beginning.findall(text.lower()) if stem(form) == term}
-        return [(form, counts[stem(form)]) for form in (*sorted(seen), *sorted(made - seen))]
+        close = [form for form in made - seen if OSA.distance(word, form) <= slips(word)]
+        there = [form for form in close if self._store.texts_with(stem(form), self._generation, 1)]
+        return [(form, counts[stem(form)]) for form in (*sorted(seen), *sorted(there))]
 
     def _beginning_with(self, letter: str) -> dict[str, int]:
         if letter not in self._stems:

@@ -297,7 +297,7 @@ def _fit_sentences(
     close = []
     for one, candidates, rows, right in groups:
         rough, best = scorer.best(rows, READ)
-        met = matches(one.asking.row["question"], [candidates[i].titled for i in best], embedder)
+        met = matches(one.asked.query.text, [candidates[i].titled for i in best], embedder)
         close.append((np.column_stack([rough[best], met]), right[best]))
     return ranking, _fit_pairs(close)
 

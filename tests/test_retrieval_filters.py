@@ -116,6 +116,22 @@ def test_words_are_looked_for_in_what_is_allowed(filters: Filters, large: Librar
     assert bool(hits) == bool(allowed)
 
 
+def test_what_an_ingest_has_staged_is_not_found_before_it_is_published(tmp_path: Path) -> None:
+    library = Library(tmp_path / "library", WordEmbedder())
+    for number, text in enumerate(("the dog fee is ten", "the dog fee is twelve"), start=1):
+        passage = Passage(f"d{number}", None, (), 0, len(text), text, ((0, len(text)),))
+        vectors = WordEmbedder().embed([text])
+        library.stage([Revision(document(number), text, [passage])], vectors, vectors)
+        if number == 1:
+            library.publish(Change(added=["d1"]))
+            library.search("dog fee")
+
+    assert [hit.document.id for hit in library.search("dog fee")] == ["d1"]
+    library.publish(Change(added=["d2"]))
+    assert {hit.document.id for hit in library.search("dog fee")} == {"d1", "d2"}
+    library.close()
+
+
 def paper(**fields: Any) -> Document:
     return replace(document(1), **fields)
 

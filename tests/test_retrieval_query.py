@@ -66,6 +66,54 @@ def test_a_short_form_is_looked_up_with_what_the_documents_say_it_means(handbook
     assert "Personal Protective Equipment (PPE)" in query.embedded
 
 
+def test_a_short_form_inside_a_longer_word_is_left_as_it_is(handbook: Shelf) -> None:
+    query = understood(handbook, "Is the XPPEX beside the PPE?")
+
+    assert query.embedded == "Is the XPPEX beside the Personal Protective Equipment (PPE)?"
+
+
+def test_no_word_is_mended_with_one_that_stands_only_in_what_was_withdrawn(
+    handbook: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.md").write_text("# Plans\n\nProject Zonquark is not for everyone.\n")
+    handbook.ingest(tmp_path / "secret.md")
+    assert understood(handbook, "what is zonquarck").text == "what is zonquark"
+    (secret,) = [d for d in handbook.library.documents() if d.title == "Plans"]
+
+    handbook.library.withdraw([secret.id])
+
+    assert understood(handbook, "what is zonquarck").text == "what is zonquarck"
+
+
+def test_a_run_of_letters_that_is_no_word_costs_no_search_for_one(
+    handbook: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def near(word: str) -> list[tuple[str, int]]:
+        looked.append(word)
+        return []
+
+    monkeypatch.setattr(handbook.library.snapshot()._vocabulary, "near", near)
+
+    understood(handbook, "dogtrainxs" * 200 + " leeve")
+
+    assert looked == ["leeve"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        *("", "a", "who is the", "?", "\u200b", "🦄", "leave\x00", "1 ſep 2020", "9" * 5000),
+        *('"leave" OR fee*', "NEAR(leave, 2)", "text: leave", "-leave ^leave", "leave'", '"'),
+        *("leave " * 400, "x" * 2000, "HR IT PPE " * 200),
+    ],
+    ids=lambda question: ascii(question)[:20],
+)
+def test_whatever_is_typed_is_searched_for(question: str, handbook: Shelf) -> None:
+    assert handbook.library.search(question) or question.strip()
+
+
 def test_a_name_is_looked_up_with_its_short_form(handbook: Shelf) -> None:
     assert "ppe" in understood(handbook, "Who wears personal protective equipment?").lookups
 
