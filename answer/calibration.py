@@ -75,7 +75,7 @@ def saved(home: Path, scorer: str, embedder: str) -> tuple[Regression, float] | 
             return None
         if data["decision"]["features"] != list(DECISION_FEATURES):
             return None  # made by another release
-        return Regression(data["decision"]), float(data["threshold"])
+        return Regression(data["decision"], len(DECISION_FEATURES)), float(data["threshold"])
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise CalibrationImpossible(
             f"{path} cannot be read ({problem}). Delete it, or run `footnote calibrate` again."

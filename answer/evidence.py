@@ -134,13 +134,19 @@ class Scores:
 
 
 class Regression:
-    """A logistic regression: standardised features, weights, a constant."""
+    """A logistic regression: standardised features, weights, a constant.
 
-    def __init__(self, data: dict[str, Any]) -> None:
+    Raises ValueError if there is not one of each for each of `features`, where that is given.
+    """
+
+    def __init__(self, data: dict[str, Any], features: int | None = None) -> None:
         self.data = data
-        self._mean = np.array(data["mean"])
-        self._scale = np.array(data["scale"])
-        self._weights = np.array(data["weights"])
+        self._mean, self._scale, self._weights = (
+            np.array(data[name], np.float64) for name in ("mean", "scale", "weights")
+        )
+        size = len(data["weights"]) if features is None else features
+        if {self._mean.shape, self._scale.shape, self._weights.shape} != {(size,)}:
+            raise ValueError(f"it was not fitted to {size} features")
         self._constant = float(data["constant"])
 
     def logits(self, features: Matrix) -> Matrix:
@@ -162,8 +168,8 @@ class FeatureScorer:
     ) -> None:
         """`ranking` is over FEATURES, `reading` over its logit and MATCHES."""
         self._embedder = embedder
-        self._ranking = ranking or Regression(_bundled()["ranking"])
-        self._reading = reading or Regression(_bundled()["reading"])
+        self._ranking = ranking or Regression(_bundled()["ranking"], len(FEATURES))
+        self._reading = reading or Regression(_bundled()["reading"], 1 + len(MATCHES))
 
     def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Scores:
         """Return one logit a candidate."""
@@ -364,7 +370,7 @@ def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
 def decision_for(scorer: EvidenceScorer) -> Regression:
     """Return the decision that comes with the product; of another scorer, its own logit."""
     if scorer.name == FeatureScorer.name:
-        return Regression(_bundled()["decision"])
+        return Regression(_bundled()["decision"], len(DECISION_FEATURES))
     size = len(DECISION_FEATURES)
     weights = [float(name == "score") for name in DECISION_FEATURES]
     zeros, ones = [0.0] * size, [1.0] * size

@@ -27,6 +27,7 @@ WEIGHED = 40
 POSTINGS = 20_000
 """Passages that bm25 is reckoned for: about 10 ms."""
 COUNTS_KEPT = 100_000
+FILTERS_KEPT = 16
 
 
 class Snapshot:
@@ -52,6 +53,7 @@ class Snapshot:
         self._documents = {d.id: d for d in store.documents(generation)}
         self._passages = store.passage_count()
         self._live = live
+        self._allowed: dict[Filters, Ids] = {}
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -86,7 +88,7 @@ class Snapshot:
         What says nearly the same as a better one is folded into it.
         """
         asked = question if isinstance(question, Asked) else self.ask(question)
-        proposed = self.proposed(asked, filters)
+        proposed = self.proposed(asked, filters, max(WEIGHED, limit))
         scored = dict(zip(proposed, scores(asked, [*proposed.values()]), strict=True))
         best = sorted(scored, key=lambda i: (-scored[i], i))
         return folded([self._hit(i, proposed[i], scored[i]) for i in best], limit)
@@ -96,10 +98,12 @@ class Snapshot:
         proposed = zip(scored, self._read(asked, [*scored]), strict=True)
         return [self._hit(i, one, scored[i]) for i, one in proposed]
 
-    def proposed(self, asked: Asked, filters: Filters | None = None) -> dict[int, Proposed]:
+    def proposed(
+        self, asked: Asked, filters: Filters | None = None, count: int = WEIGHED
+    ) -> dict[int, Proposed]:
         """Return the passages that promise most, read, by row id."""
         promises = self.promises(asked, filters)
-        chosen = sorted(promises, key=lambda i: (-promises[i], i))[:WEIGHED]
+        chosen = sorted(promises, key=lambda i: (-promises[i], i))[:count]
         return dict(zip(chosen, self._read(asked, chosen), strict=True))
 
     def with_neighbours(self, hits: Sequence[Hit], limit: int) -> list[Hit]:
@@ -224,8 +228,14 @@ class Snapshot:
         """Return the row ids of the passages that filters let through; None if there are none."""
         if not filters:
             return None
-        spans = (self._spans.get(document.id) for document in self.allowed(filters))
-        return _expanded(sorted(span for span in spans if span))
+        among = self._allowed.get(filters)
+        if among is None:
+            spans = (self._spans.get(document.id) for document in self.allowed(filters))
+            among = _expanded(sorted(span for span in spans if span))
+            if len(self._allowed) == FILTERS_KEPT:
+                self._allowed = {}
+            self._allowed[filters] = among
+        return among
 
     def _similarities(self, ids: Sequence[int], vector: Vectors) -> dict[int, float]:
         """Return the cosines of passages."""

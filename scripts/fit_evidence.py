@@ -118,9 +118,16 @@ def main() -> None:
     train = [f for f in found if f.asking.row["id"] not in held_out]
     dev = [f for f in found if f.asking.row["id"] in held_out]
     sentences, reading = _fit_sentences(train, embedder)
-    scorer = FeatureScorer(embedder, Regression(sentences), Regression(reading))
+    scorer = FeatureScorer(
+        embedder,
+        Regression(sentences, len(evidence.FEATURES)),
+        Regression(reading, 1 + len(MATCHES)),
+    )
     decision = _fit_decision(train, scorer)
-    report = {"train": len(train), **_report(dev, scorer, Regression(decision), ranks)}
+    report = {
+        "train": len(train),
+        **_report(dev, scorer, Regression(decision), ranks),
+    }
     provenance = {"made_by": "scripts/fit_evidence.py", "sources": SOURCES, "expected": EXPECTED}
     _write_ranking(ranks)
     _write(
