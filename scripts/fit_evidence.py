@@ -121,7 +121,7 @@ def main() -> None:
     scorer = FeatureScorer(
         embedder,
         Regression(sentences, len(evidence.FEATURES)),
-        Regression(reading, 1 + len(MATCHES)),
+        Regression(reading),
     )
     decision = _fit_decision(train, scorer)
     report = {
