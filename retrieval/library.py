@@ -54,6 +54,8 @@ from retrieval.upkeep import Upkeep
 
 DATABASE = "library.sqlite3"
 RELABELLED = "labels"
+REPAIRED = "repair"
+SAME_DOCUMENTS = (RELABELLED, REPAIRED)
 """What causes a generation that has the same documents as the one before."""
 
 
@@ -358,7 +360,7 @@ class Library:
             newest = self._store.generation()
             if to is None:
                 shown = newest
-                while shown and generations[shown].cause == RELABELLED:
+                while shown and generations[shown].cause in SAME_DOCUMENTS:
                     shown -= 1  # it has the same documents as the one before
                 restored = generations[shown].restores if shown else None
                 to = (shown if restored is None else restored) - 1
@@ -395,6 +397,8 @@ class Library:
                 staging.add(revision, first)
                 if segment:
                     staging.add_segment(segment, since=1)
+        # Whoever holds the generation before lets go of passages that are not there any more.
+        self.publish(Change(anew=True, cause=REPAIRED))
 
     def tidy(self) -> None:
         """Merge small segments and delete what nothing refers to. The caller holds `writing`.

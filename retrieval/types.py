@@ -243,6 +243,7 @@ class Change:
     holds (document id, new source, new path). `forgotten` are sources whose ledger entries go
     first, so that nothing they say stands in the way. `inherited` holds (old source, new source)
     where a file takes over the labels of another, and `relabelled` changes those of a source.
+    With `anew` the same documents are published again, since what is stored of one was replaced.
     """
 
     added: Sequence[str] = ()
@@ -254,10 +255,11 @@ class Change:
     relabelled: Sequence[tuple[str, Relabel]] = ()
     cause: str = "ingest"
     restores: int | None = None
+    anew: bool = False
 
     def __bool__(self) -> bool:
         """Whether answers change at all."""
-        changed = self.added or self.withdrawn or self.moved or self.relabelled
+        changed = self.added or self.withdrawn or self.moved or self.relabelled or self.anew
         return bool(changed) or self.restores is not None
 
 

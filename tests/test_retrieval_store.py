@@ -200,6 +200,21 @@ def test_what_is_damaged_is_found_and_made_again(
     assert shelf.library.search("dog fee")[0].document.id == document.id
 
 
+def test_who_searched_before_a_repair_searches_what_was_repaired_after_it(
+    shelf: Shelf, tmp_path: Path, embedder: SentenceTransformerEmbedder, sandbox: Sandbox
+) -> None:
+    (tmp_path / "fee.md").write_text("# Fees\n\nThe dog fee is £10.")
+    shelf.ingest(tmp_path / "fee.md")
+    service = Library(shelf.home, embedder)
+    before = service.search("dog fee")[0].document
+    with shelf.library.writing():
+        mend(shelf.library, embedder, sandbox, before.id, chunk_tokens=160)
+
+    assert service.search("dog fee")[0].document.id == before.id
+    assert shelf.library.generations()[0].cause == "repair"
+    service.close()
+
+
 def repair(
     library: Library, embedder: SentenceTransformerEmbedder, sandbox: Sandbox, damage: Damage
 ) -> None:
