@@ -32,7 +32,7 @@ class CrossEncoderScorer:
         self._features = FeatureScorer(embedder)
         self._lock = threading.Lock()
         self._model = _load(str(folder) if folder.is_dir() else model)
-        self.name = f"cross-encoder {Path(model).name}"
+        self.name = f"cross-encoder {model}"
 
     def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Scores:
         """Return one logit a candidate; those that are not read come after those that are."""
