@@ -85,8 +85,14 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="questions of each set, drawn at random")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--sizes", default="", help="passages of libraries to time searches in")
-    parser.add_argument("--write", action="store_true", help="write docs/retrieval.md")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write docs/retrieval.md, also from what earlier runs with this --home measured",
+    )
     given = parser.parse_args()
+    if given.write and given.half != "report":
+        parser.error("only the half to report is written")
     stay_offline(Settings())
     wanted = given.sets.split(",")
     keeping = nullcontext(given.home) if given.home else tempfile.TemporaryDirectory()
@@ -99,16 +105,26 @@ def main() -> None:
             questions = _claims(given.kit, shelf, given.half, given.limit)
             _measure("scifact", shelf, questions, by_document=True)
             shelf.library.close()
-    if given.write:
-        write_report(PRINTED)
+        every = _keep(home / f"figures-{given.half}.json")
+        if given.write:
+            write_report([*every.values()])
 
 
-PRINTED: list[Row] = []
+MEASURED: dict[str, Row] = {}
 
 
 def _print(figures: Row) -> None:
-    PRINTED.append(figures)
+    names = ("bench", "set", "ranking", "passages")
+    MEASURED[" ".join(str(figures[name]) for name in names if name in figures)] = figures
     print(json.dumps({k: v for k, v in figures.items() if k != "probabilities"}), flush=True)
+
+
+def _keep(file: Path) -> dict[str, Row]:
+    """Keep what was measured with what was before; return all of it."""
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    every: dict[str, Row] = before | MEASURED
+    file.write_text(json.dumps(every), encoding="utf-8")
+    return every
 
 
 def _open_qa(given: argparse.Namespace, home: Path, wanted: Sequence[str]) -> None:
@@ -197,11 +213,11 @@ def _question(query: Row, shelf: Shelf) -> Question:
 
 
 def _claims(kit: Path, shelf: Shelf, half: str, limit: int | None) -> list[Question]:
-    """Return the claims that some abstract bears on, as the BEIR benchmark does."""
-    rows = [r for r in _rows(kit / "scifact" / "claims_train.jsonl.gz") if r["evidence"]]
+    """Return the claims and the abstracts they cite, as the BEIR benchmark takes them."""
+    rows = _rows(kit / "scifact" / "claims_train.jsonl.gz")
     mine = [row for row in rows if _half(row["id"]) == half]
     return [
-        Question(row["claim"], tuple(shelf.places[str(d)] for d in row["evidence"]))
+        Question(row["claim"], tuple(shelf.places[str(d)] for d in row["cited_doc_ids"]))
         for row in _drawn(mine, limit)
     ]
 

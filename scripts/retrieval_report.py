@@ -56,6 +56,7 @@ NAMES = {
 }
 LEFT, TOP, WIDTH, HEIGHT = 64, 24, 520, 320
 RISKIEST = 0.5
+SETS = ("qed", "squad2", "clapnq", "scifact")
 
 Row = Mapping[str, Any]
 Curve = Sequence[tuple[float, float]]
@@ -63,7 +64,8 @@ Curve = Sequence[tuple[float, float]]
 
 def write_report(rows: Sequence[Row]) -> None:
     """Write docs/retrieval.md and docs/refusal.svg."""
-    rankings = [row for row in rows if "ranking" in row]
+    rankings = [row for name in SETS for row in rows if row.get("set") == name]
+    sizes = sorted((row for row in rows if "passages" in row), key=lambda row: row["passages"])
     (absent,) = [row for row in rows if row["bench"] == "absent"]
     text = TEXT.format(
         rankings=_table(
@@ -105,8 +107,7 @@ def write_report(rows: Sequence[Row]) -> None:
                     *(_both(row["ms"][k]) for k in ("whole", "question", "vectors", "words")),
                     row["first_search_s"],
                 )
-                for row in rows
-                if "passages" in row
+                for row in sizes
             ),
         ),
     )
