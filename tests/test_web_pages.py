@@ -226,6 +226,8 @@ def reply(status: str, **fields: Any) -> dict[str, Any]:
         "citations": cited,
         "withheld": [],
         "nearest": [],
+        "searched_for": None,
+        "unanswered": [],
         "generation": 7,
         "model": {"name": "Small-1B", "sha256": "0"},
         "timings_ms": {"retrieval": 1, "first_token": 2, "total": 1234},
