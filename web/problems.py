@@ -8,7 +8,14 @@ from http import HTTPStatus
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
-from answer.errors import ModelBusy, ModelFailed, ModelUnavailable, QuestionTooLong
+from answer.errors import (
+    CalibrationImpossible,
+    JudgeUnavailable,
+    ModelBusy,
+    ModelFailed,
+    ModelUnavailable,
+    QuestionTooLong,
+)
 from retrieval.errors import (
     DocumentNotFound,
     EmbedderMismatch,
@@ -54,6 +61,8 @@ PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     ModelBusy: (HTTPStatus.SERVICE_UNAVAILABLE, "The model is busy"),
     ModelFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "The model failed"),
     ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The model cannot be used"),
+    JudgeUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The judge of evidence cannot be used"),
+    CalibrationImpossible: (HTTPStatus.SERVICE_UNAVAILABLE, "The calibration cannot be used"),
     EmbedderUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The embedder cannot be used"),
     EmbedderMismatch: (HTTPStatus.SERVICE_UNAVAILABLE, "The library needs another embedder"),
     LibraryUnreadable: (HTTPStatus.SERVICE_UNAVAILABLE, "The library is damaged"),
