@@ -110,12 +110,11 @@ def calibrate(
             " or give a file of questions."
         )
     prior = decision_for(scorer)
-    ways: list[Way] = [partial(_fitted, strength) for strength in STRENGTHS]
+    ways: list[Way] = [partial(fitted, strength) for strength in STRENGTHS]
     ways.append(partial(_rescaled, prior))
     folds = np.array([trial.number % FOLDS for trial in found])
     tried = [(_unseen(way, rows, right, folds), way) for way in ways]
     unseen, way = min(tried, key=lambda one: _log_loss(one[0], right))
-    before = _sigmoids(prior.logits(rows))
     threshold = cost / (1 + cost)
     return Calibration(
         scorer=scorer.name,
@@ -125,7 +124,7 @@ def calibrate(
         cost=cost,
         threshold=round(threshold, 4),
         decision={"features": list(DECISION_FEATURES), **way(rows, right).data},
-        before=_quality(before, right, found),
+        before=_quality(prior.probabilities(rows), right, found),
         after=_quality(unseen, right, found),
         curve=tuple(_point(unseen, right, found, at / 20) for at in range(1, 20)),
     )
@@ -136,12 +135,17 @@ def point_at(calibration: Calibration) -> Point:
     return min(calibration.curve, key=lambda point: abs(point.threshold - calibration.threshold))
 
 
-def _fitted(strength: float, rows: Matrix, right: Any) -> Regression:
+def fitted(
+    strength: float, rows: Matrix, right: Any, importance: Sequence[float] | None = None
+) -> Regression:
+    """Fit a regression to rows and whether each is right; `strength` is its C, and `importance`
+    how much each row counts."""
     from sklearn.linear_model import LogisticRegression
 
     mean, scale = rows.mean(0), rows.std(0)
     scale[scale == 0] = 1.0
-    model = LogisticRegression(C=strength, max_iter=1000).fit((rows - mean) / scale, right)
+    model = LogisticRegression(C=strength, max_iter=1000)
+    model.fit((rows - mean) / scale, right, sample_weight=importance)
     return Regression(
         {
             "mean": mean.tolist(),
@@ -176,12 +180,8 @@ def _unseen(way: Way, rows: Matrix, right: Any, folds: Any) -> Matrix:
         inside = folds != number
         if right[inside].any() and not right[inside].all():
             fit = way(rows[inside], right[inside])
-            probability[~inside] = _sigmoids(fit.logits(rows[~inside]))
+            probability[~inside] = fit.probabilities(rows[~inside])
     return probability
-
-
-def _sigmoids(logits: Matrix) -> Matrix:
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
 
 
 def _log_loss(probability: Matrix, right: Any) -> float:

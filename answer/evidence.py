@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from answer.kinds import Kind, asked_for, offers
 from answer.matching import MATCHES, matches
 from answer.types import Evidence
+from answer.values import denies
 from retrieval import Embedder, Hit
 from retrieval.ranking import Asked, stems_of
-from retrieval.types import Span
-from retrieval.words import words
+from retrieval.types import Span, quoted_text
+from retrieval.words import stem, words
 
 Matrix = NDArray[np.float64]
 WEIGHTS = Path(__file__).with_name("evidence_weights.json")
@@ -64,7 +65,6 @@ OUT_OF_FORCE = re.compile(
 )
 SUPERSEDED_COST = 2.0
 """In logits: a text that is out of force must be seven times likelier to be shown first."""
-DENIALS = frozenset({"not", "no", "never", "neither", "nor", "none", "without", "cannot"})
 NO_OTHER = 5.0
 """The lead, in logits, of a sentence that has no rival."""
 
@@ -84,20 +84,18 @@ class Candidate:
     @property
     def text(self) -> str:
         """The sentence."""
-        start = self.hit.passage.start
-        return self.hit.passage.text[self.span[0] - start : self.span[1] - start]
+        return self.hit.passage.quotable[self.number]
 
     @property
     def titled(self) -> str:
         """The sentence as it is embedded."""
-        return f"{self.hit.document.title}: {self.text}"
+        return quoted_text(self.hit.document.title, self.text)
 
     @property
     def in_context(self) -> str:
         """The sentence, led by where it stands and the sentence before it."""
-        place = " › ".join((self.hit.document.title, *self.hit.passage.heading))
         before = f" {Candidate(self.hit, self.number - 1).text}" if self.number else ""
-        return f"{place}:{before} {self.text}"
+        return f"{self.hit.place}:{before} {self.text}"
 
 
 class EvidenceScorer(Protocol):
@@ -153,6 +151,10 @@ class Regression:
         """Return one logit a row."""
         rows = (features - self._mean) / self._scale
         return np.asarray(rows @ self._weights + self._constant, np.float64)
+
+    def probabilities(self, features: Matrix) -> Matrix:
+        """Return one probability a row."""
+        return sigmoid(self.logits(features))
 
 
 class FeatureScorer:
@@ -211,7 +213,7 @@ class Judgement:
                 start=candidate.span[0],
                 stop=candidate.span[1],
                 text=candidate.text,
-                probability=_sigmoid(top + judged.scores[i] - best),
+                probability=float(sigmoid(top + judged.scores[i] - best)),
             )
             for i in judged.order[:limit]
             for candidate in [judged.candidates[i]]
@@ -279,10 +281,9 @@ class _Around:
 
     @classmethod
     def of(cls, asked: Asked, hit: Hit) -> "_Around":
-        texts = [Candidate(hit, number).text for number in range(len(hit.passage.sentences))]
-        place = set(stems_of(" ".join((hit.document.title, *hit.passage.heading))))
+        place = set(stems_of(hit.place))
         wide = place | set(stems_of(hit.passage.text))
-        return cls([stems_of(text) for text in texts], place, asked.covered(wide))
+        return cls([stems_of(text) for text in hit.passage.quotable], place, asked.covered(wide))
 
 
 def _row(
@@ -317,9 +318,8 @@ def _decision_row(
     best = candidates[order[0]]
     others = [scores[i] for i in order if candidates[i].hit is not best.hit]
     score = scores[order[0]]
-    place = " ".join((best.hit.document.title, *best.hit.passage.heading))
-    wide = set(words(f"{place} {best.hit.passage.text}"))
-    stems = set(stems_of(f"{place} {best.hit.passage.text}"))
+    wide = set(words(f"{best.hit.place} {best.hit.passage.text}"))
+    stems = {stem(word) for word in wide}
     absent = [weight for word, weight in asked.weights.items() if word not in stems]
     numbers = {word for word in words(asked.query.text) if word.isdigit()}
     return np.array(
@@ -327,7 +327,7 @@ def _decision_row(
             *rows[order[0]],
             max(absent, default=0.0) / asked.total if asked.total else 0.0,
             float(not numbers <= wide),
-            float(_denies(asked.query.text) != _denies(best.text)),
+            float(denies(asked.query.text) != denies(best.text)),
             best.hit.similarity,
             *met[order[0]],
             score,
@@ -336,10 +336,6 @@ def _decision_row(
         ],
         np.float64,
     )
-
-
-def _denies(text: str) -> bool:
-    return bool(DENIALS & set(words(re.sub(r"n['’]t\b", " not", text))))
 
 
 def _demotion(question: str, candidates: Sequence[Candidate]) -> Matrix:
@@ -383,5 +379,6 @@ def _bundled() -> dict[str, Any]:
     return data
 
 
-def _sigmoid(logit: float) -> float:
-    return float(1 / (1 + np.exp(-logit)))
+def sigmoid(logits: Matrix) -> Matrix:
+    """Return the probabilities that logits stand for."""
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from answer.types import Evidence
-from answer.values import names_in, neighbours
+from answer.values import denies, names_in, neighbours
 from retrieval.words import content_words, stem, words
 
 MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
-NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "none", "without", "cannot", "nt"})
 
 # A condition shows in its first words. "Who" after a comma only adds; without one it limits.
 CONDITION = re.compile(
@@ -112,7 +111,7 @@ def _unsupported_value(text: str, evidence: Evidence) -> str | None:
 
 
 def _flipped(text: str, quote: str) -> str | None:
-    if _denies(text) != _denies(quote):
+    if denies(text) != denies(quote):
         return "it denies what the cited words affirm, or affirms what they deny"
     return None
 
@@ -122,10 +121,6 @@ def _turned(text: str, quote: str) -> str | None:
     if DIRECTIONS & set(words(text)) - set(words(quote)):
         return "the cited words do not say it"
     return None
-
-
-def _denies(text: str) -> bool:
-    return bool(NEGATIONS & set(words(re.sub(r"n['’]t\b", " not", text))))
 
 
 def _unsaid(said: list[str], asked: set[str], quoted: set[str], place: set[str]) -> str | None:

@@ -74,17 +74,16 @@ def written_questions(
         document, passage = found
         if not passage.sentences:
             continue
-        start, stop = rng.choice(passage.sentences)
-        sentence = passage.text[start - passage.start : stop - passage.start]
-        if (document.id, (start, stop)) in tried or not _worth_asking(sentence):
+        span, sentence = rng.choice([*zip(passage.sentences, passage.quotable, strict=True)])
+        if (document.id, span) in tried or not _worth_asking(sentence):
             continue
-        tried.add((document.id, (start, stop)))
+        tried.add((document.id, span))
         question = _question(model, sentence)
         place = " ".join((document.title, *passage.heading))
         if _asks_about(question, f"{place} {sentence}"):
             kept += 1
             follow(kept)
-            yield Known(question, document.id, (start, stop))
+            yield Known(question, document.id, span)
 
 
 def trials(

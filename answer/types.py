@@ -31,7 +31,7 @@ class Evidence:
     @property
     def place(self) -> str:
         """The document's title and the headings the sentence stands under."""
-        return " › ".join((self.hit.document.title, *self.hit.passage.heading))
+        return self.hit.place
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Numbers and names in a text, in a form that can be compared."""
+"""Numbers, names and denial in a text, in a form that can be compared."""
 
 import re
 from collections import defaultdict
@@ -18,6 +18,7 @@ SPELT = {
         fifteen sixteen seventeen eighteen nineteen twenty""".split()
     )
 }
+NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "none", "without", "cannot", "nt"})
 VALUE = re.compile(rf"{NUMBER}|\b(?:{'|'.join(SPELT)})\b", re.IGNORECASE)
 BEFORE = re.compile(r"([^\W_]+)\s+$")
 AFTER = re.compile(r"\s*-?\s*([^\W_]+)")
@@ -59,6 +60,11 @@ def names_in(text: str) -> list[str]:
         if name and not name.isdigit() and name != "I":
             names.append(name)
     return names
+
+
+def denies(text: str) -> bool:
+    """Whether a text denies something."""
+    return bool(NEGATIONS & set(words(re.sub(r"n['’]t\b", " not", text))))
 
 
 def _telling(match: re.Match[str] | None) -> set[str]:

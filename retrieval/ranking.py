@@ -83,12 +83,11 @@ class Proposed:
         cls, passage: Passage, title: str, similarity: float, sentences: Sequence[float]
     ) -> "Proposed":
         """Return a passage as it is compared with questions."""
-        spans = [(a - passage.start, b - passage.start) for a, b in passage.sentences]
         return cls(
             passage,
             similarity,
             tuple(sentences),
-            tuple(tuple(stems_of(passage.text[a:b])) for a, b in spans),
+            tuple(tuple(stems_of(sentence)) for sentence in passage.quotable),
             frozenset(stems_of(" ".join((title, *passage.heading)))),
         )
 

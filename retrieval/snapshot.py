@@ -26,7 +26,6 @@ WEIGHED = 40
 """Passages that are read and weighed, of those that promise most."""
 POSTINGS = 20_000
 """Passages that bm25 is reckoned for: about 10 ms."""
-COUNTS_KEPT = 100_000
 FILTERS_KEPT = 16
 
 
@@ -54,7 +53,6 @@ class Snapshot:
         self._passages = store.passage_count()
         self._live = live
         self._allowed: dict[Filters, Ids] = {}
-        self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many documents there are to answer from."""
@@ -69,19 +67,19 @@ class Snapshot:
         """Return what to search with: the question in the library's words."""
         return understand(question, self._vocabulary)
 
-    def ask(self, question: str | Query) -> Asked:
+    def ask(self, question: str) -> Asked:
         """Return a question ready to be compared with passages.
 
         Where the embedder cannot read it, its words alone decide.
         """
-        query = question if isinstance(question, Query) else self.understand(question)
+        query = self.understand(question)
         vector = self._embedder.embed([query.embedded])[0]
         if not self._vocabulary.reads(query.text):
             vector = np.zeros_like(vector)
         return Asked(query, vector, self.weights(asked_stems(query.text)))
 
     def search(
-        self, question: str | Query | Asked, *, limit: int = 8, filters: Filters | None = None
+        self, question: str | Asked, *, limit: int = 8, filters: Filters | None = None
     ) -> list[Hit]:
         """Return the passages that bear most on a question, best first.
 
@@ -95,16 +93,17 @@ class Snapshot:
 
     def hits(self, scored: Mapping[int, float], asked: Asked) -> list[Hit]:
         """Return passages as hits, by row id, with scores that were given them elsewhere."""
-        proposed = zip(scored, self._read(asked, [*scored]), strict=True)
+        similar = self._similarities([*scored], asked.vector)
+        proposed = zip(scored, self._read(asked, [*scored], similar), strict=True)
         return [self._hit(i, one, scored[i]) for i, one in proposed]
 
     def proposed(
         self, asked: Asked, filters: Filters | None = None, count: int = WEIGHED
     ) -> dict[int, Proposed]:
         """Return the passages that promise most, read, by row id."""
-        promises = self.promises(asked, filters)
+        similar, promises = self._promises(asked, filters)
         chosen = sorted(promises, key=lambda i: (-promises[i], i))[:count]
-        return dict(zip(chosen, self._read(asked, chosen), strict=True))
+        return dict(zip(chosen, self._read(asked, chosen, similar), strict=True))
 
     def with_neighbours(self, hits: Sequence[Hit], limit: int) -> list[Hit]:
         """Return the best `limit` hits, where those that follow each other in a section are one."""
@@ -112,12 +111,18 @@ class Snapshot:
 
     def promises(self, asked: Asked, filters: Filters | None = None) -> dict[int, float]:
         """Return what each passage that either ranking proposes promises, by row id."""
+        return self._promises(asked, filters)[1]
+
+    def _promises(
+        self, asked: Asked, filters: Filters | None
+    ) -> tuple[dict[int, float], dict[int, float]]:
+        """Return the cosine of each passage that is proposed, and what it promises."""
         nearest, wordy = self.nearest(asked, filters), self.wordy(asked, filters)
         # A passage that bm25 did not propose has less than the last that it did: say half of it.
         rest = min(wordy.values(), default=0.0) / 2
         missing = [i for i in wordy if i not in nearest]
         similar = nearest | self._similarities(missing, asked.vector)
-        return {i: promise(similar[i], wordy.get(i, rest), asked) for i in {**nearest, **wordy}}
+        return similar, {i: promise(similar[i], wordy.get(i, rest), asked) for i in similar}
 
     def nearest(self, asked: Asked, filters: Filters | None = None) -> dict[int, float]:
         """Return the cosines of the passages that are nearest to a question, by row id."""
@@ -134,7 +139,7 @@ class Snapshot:
 
     def every_passage(self, at_once: int = 500) -> Iterator[tuple[list[int], list[Passage]]]:
         """Yield all passages with their row ids, some at a time."""
-        ids = _expanded(self._spans.values()).tolist()
+        ids = self._live.tolist()
         for at in range(0, len(ids), at_once):
             some = ids[at : at + at_once]
             found = self._store.passages(some)
@@ -148,11 +153,12 @@ class Snapshot:
         number = dice.randint(*self._spans[name])
         return self._documents[name], self._store.passages([number])[number]
 
-    def _read(self, asked: Asked, ids: Sequence[int]) -> list[Proposed]:
-        """Return passages as they are compared with a question."""
+    def _read(
+        self, asked: Asked, ids: Sequence[int], similar: Mapping[int, float]
+    ) -> list[Proposed]:
+        """Return passages as they are compared with a question; `similar` has their cosines."""
         passages = self._store.passages(ids)
         vectors = self.sentence_vectors(ids)
-        similar = self._similarities(ids, asked.vector)
         try:
             return [
                 Proposed.of(
@@ -191,21 +197,9 @@ class Snapshot:
         total = self._passages
         return {
             stem: math.log(1 + (total - n + 0.5) / (n + 0.5))
-            for stem, n in self._count(dict.fromkeys(stems)).items()
+            for stem, count in self._vocabulary.counts(stems).items()
+            for n in [min(count, total)]
         }
-
-    def _count(self, stems: Iterable[str]) -> dict[str, int]:
-        """Return how many passages hold each stem; counting is slow for common ones, so what
-        was counted is kept."""
-        wanted = list(stems)
-        known = self._counts  # another thread may begin anew meanwhile
-        if unknown := [stem for stem in wanted if stem not in known]:
-            counted = self._store.passages_with(unknown)
-            if len(known) > COUNTS_KEPT:
-                known = {stem: known[stem] for stem in wanted if stem in known}
-            known |= {stem: min(counted.get(stem, 0), self._passages) for stem in unknown}
-            self._counts = known
-        return {stem: known[stem] for stem in wanted}
 
     def _affordable(self, phrases: Sequence[str]) -> list[str]:
         """Return what to look up: all, or the rarest that a large library has not too often.
@@ -213,7 +207,7 @@ class Snapshot:
         Each passage that holds one is scored, so a word that a tenth of a million passages hold
         would take a second, and tell little. It still counts when passages are weighed.
         """
-        counts = self._count(stem(phrase) for phrase in phrases if " " not in phrase)
+        counts = self._vocabulary.counts(stem(phrase) for phrase in phrases if " " not in phrase)
         often = {phrase: counts.get(stem(phrase), 0) for phrase in phrases}
         kept: list[str] = []
         total = 0

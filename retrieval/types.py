@@ -46,6 +46,11 @@ class Passage:
     text: str
     sentences: tuple[Span, ...] = ()
 
+    @property
+    def quotable(self) -> list[str]:
+        """The sentences that can be quoted, in order."""
+        return [self.text[a - self.start : b - self.start] for a, b in self.sentences]
+
 
 class Dated(StrEnum):
     """What says which day a document is of."""
@@ -319,6 +324,11 @@ class Hit:
     first: int = 0
     last: int = 0
 
+    @property
+    def place(self) -> str:
+        """The document's title and the headings the passage stands under."""
+        return " › ".join((self.document.title, *self.passage.heading))
+
 
 def _within(path: str, folder: str) -> bool:
     return f"{path}/".startswith(f"{folder.rstrip('/')}/".removeprefix("/"))
@@ -347,6 +357,10 @@ def passage_key(title: str, heading: Sequence[str], text: str) -> bytes:
 
 
 def quoted_texts(title: str, passage: Passage) -> list[str]:
-    """Return what is embedded for each sentence of a passage: whose it is, then what it says."""
-    spans = [(a - passage.start, b - passage.start) for a, b in passage.sentences]
-    return [f"{title}: {passage.text[a:b]}" for a, b in spans]
+    """Return what is embedded for each sentence of a passage."""
+    return [quoted_text(title, sentence) for sentence in passage.quotable]
+
+
+def quoted_text(title: str, sentence: str) -> str:
+    """Return what is embedded for a sentence: whose it is, then what it says."""
+    return f"{title}: {sentence}"

@@ -1,7 +1,7 @@
 """The words of a library, as `understand` asks for them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -22,6 +22,7 @@ LONGEST_READ = 20
 SHORTEST_STEM = 3
 LONGEST_SUFFIX = 3
 DEFINITIONS_READ = 20
+COUNTS_KEPT = 100_000
 
 
 class LibraryVocabulary:
@@ -33,11 +34,25 @@ class LibraryVocabulary:
         self._generation = generation
         self._meanings: dict[str, list[str]] = {}
         self._stems: dict[str, dict[str, int]] = {}
+        self._counts: dict[str, int] = {}
+
+    def counts(self, stems: Iterable[str]) -> dict[str, int]:
+        """Return how many passages hold each stem; counting is slow for common ones, so what
+        was counted is kept."""
+        wanted = list(dict.fromkeys(stems))
+        known = self._counts  # another thread may begin anew meanwhile
+        if unknown := [stem for stem in wanted if stem not in known]:
+            counted = self._store.passages_with(unknown)
+            if len(known) > COUNTS_KEPT:
+                known = {stem: known[stem] for stem in wanted if stem in known}
+            known |= {stem: counted.get(stem, 0) for stem in unknown}
+            self._counts = known
+        return {stem: known[stem] for stem in wanted}
 
     def standing(self, asked: Sequence[str]) -> set[str]:
         """Return those of the words that stand somewhere in the library."""
-        there = self._store.passages_with([stem(word) for word in asked])
-        return {word for word in asked if stem(word) in there}
+        there = self.counts(stem(word) for word in asked)
+        return {word for word in asked if there[stem(word)]}
 
     def is_word(self, word: str) -> bool:
         """Whether the embedder reads it as one piece, which it does with common words."""

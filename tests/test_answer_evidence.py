@@ -276,13 +276,13 @@ def test_both_trials_of_a_question_are_left_out_together_also_after_one_has_none
         if answerable or number % 7
     ]
     whole = Counter(one.number for one in found)
-    fitted, seen = calibration._fitted, []
+    fitted, seen = calibration.fitted, []
 
     def watched(strength: float, rows: Matrix, right: Any) -> Any:
         seen.append(Counter(int(number) for number in rows[:, 0]))
         return fitted(strength, rows, right)
 
-    monkeypatch.setattr(calibration, "_fitted", watched)
+    monkeypatch.setattr(calibration, "fitted", watched)
     calibration.calibrate(found, FeatureScorer(embedder), embedder.name, 1, 1.0)
 
     assert seen

@@ -85,10 +85,9 @@ def _print_answer(answer: Answer) -> None:
 
 def _print_hits(hits: Sequence[Hit]) -> None:
     for number, hit in enumerate(hits, start=1):
-        place = " › ".join((hit.document.title, *hit.passage.heading))
         page = f", page {hit.passage.page}" if hit.passage.page else ""
         text = " ".join(hit.passage.text.split())
-        click.echo(f"{number}. {hit.document.path}{page} · {place}\n   {text}")
+        click.echo(f"{number}. {hit.document.path}{page} · {hit.place}\n   {text}")
         if hit.also_in:
             click.echo(f"   (also in {', '.join(other.path for other in hit.also_in)})")
         click.echo()
