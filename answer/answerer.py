@@ -10,10 +10,11 @@ from itertools import zip_longest
 from answer.conversation import Conversations
 from answer.errors import AnswerError
 from answer.evidence import Judgement
-from answer.gate import check
+from answer.gate import SupportScorer, check
 from answer.model import LanguageModel
 from answer.parts import parts_of
 from answer.prompt import build_prompt
+from answer.quoting import quotes
 from answer.types import (
     Answer,
     Citation,
@@ -37,8 +38,6 @@ WORTH_SHOWING = 0.1
 NEAREST = 3
 MAX_TOKENS = 96
 MAX_SENTENCES = 2
-QUOTED_WORDS = 60
-"""A quoted reply is not longer than a reader wants, but for a single long sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +82,20 @@ class Answerer:
         judgement: Judgement,
         passages: int,
         threshold: float,
+        support: SupportScorer | None = None,
     ) -> None:
+        """`support` has the last word on what the model wrote, where there is something to ask."""
         self._library = library
         self._model = model
         self._judgement = judgement
         self._passages = passages
         self._threshold = threshold
+        self._support = support
         self._conversations = Conversations()
+
+    def warm_up(self) -> None:
+        """Load what the first question would wait for."""
+        self._judgement.scorer.warm_up()
 
     def answer(self, ask: Ask) -> Answer:
         """Answer one question, citing the words the answer rests on."""
@@ -142,7 +148,7 @@ class Answerer:
             draft.model = self._model.card
             with closing(_sentences(self._model, draft, asked, evidence)) as sentences:
                 for written in sentences:
-                    verdict = check(written, evidence, asked)
+                    verdict = check(written, evidence, asked, self._support)
                     cited = evidence[verdict.evidence]
                     reason = verdict.reason
                     if cited.probability < self._threshold:
@@ -158,12 +164,8 @@ class Answerer:
             draft.reason = str(problem)
 
     def _quote(self, draft: "_Draft", evidence: Sequence[Evidence]) -> Iterator[Said]:
-        """Publish the evidence itself: the best sentence, and more as long as it stays short."""
-        words = 0
-        for number, piece in enumerate(evidence):
-            words += len(piece.text.split())
-            if number and words > QUOTED_WORDS:
-                break
+        """Publish the evidence itself."""
+        for piece in quotes(evidence):
             yield draft.say(f"“{' '.join(piece.text.split())}”", piece, 1.0)
 
 

@@ -15,7 +15,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from answer.errors import CalibrationImpossible
-from answer.evidence import DECISION_FEATURES, EvidenceScorer, Matrix, Regression, decision_for
+from answer.evidence import (
+    EvidenceScorer,
+    Matrix,
+    Regression,
+    decision_features,
+    decision_for,
+)
 from answer.trials import Trial
 from retrieval.files import write_durably
 
@@ -61,7 +67,7 @@ class Calibration:
         write_durably(home / FILE, text.encode("utf-8"))
 
 
-def saved(home: Path, scorer: str, embedder: str) -> tuple[Regression, float] | None:
+def saved(home: Path, scorer: EvidenceScorer, embedder: str) -> tuple[Regression, float] | None:
     """Return the decision and threshold that a library was calibrated with, if they still count.
 
     Raises CalibrationImpossible if the file cannot be read.
@@ -71,11 +77,12 @@ def saved(home: Path, scorer: str, embedder: str) -> tuple[Regression, float] | 
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if (data["scorer"], data["embedder"]) != (scorer, embedder):
+        if (data["scorer"], data["embedder"]) != (scorer.name, embedder):
             return None
-        if data["decision"]["features"] != list(DECISION_FEATURES):
+        features = decision_features(scorer)
+        if data["decision"]["features"] != list(features):
             return None  # made by another release
-        return Regression(data["decision"], len(DECISION_FEATURES)), float(data["threshold"])
+        return Regression(data["decision"], len(features)), float(data["threshold"])
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise CalibrationImpossible(
             f"{path} cannot be read ({problem}). Delete it, or run `footnote calibrate` again."
@@ -123,7 +130,7 @@ def calibrate(
         questions=questions,
         cost=cost,
         threshold=round(threshold, 4),
-        decision={"features": list(DECISION_FEATURES), **way(rows, right).data},
+        decision={"features": list(decision_features(scorer)), **way(rows, right).data},
         before=_quality(prior.probabilities(rows), right, found),
         after=_quality(unseen, right, found),
         curve=tuple(_point(unseen, right, found, at / 20) for at in range(1, 20)),

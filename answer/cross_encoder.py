@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from answer.errors import JudgeUnavailable
-from answer.evidence import Candidate, FeatureScorer, Matrix, Scores
+from answer.evidence import DECISION_FEATURES, Candidate, Close, FeatureScorer, Matrix, Scores
 from retrieval import Embedder
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class CrossEncoderScorer:
     with where it stands and the sentence before it. Calls take turns.
     """
 
+    tells: tuple[str, ...] = ()
+
     def __init__(self, model: str, embedder: Embedder) -> None:
         folder = Path(model).expanduser()
         if not folder.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") > 1):
@@ -38,7 +40,16 @@ class CrossEncoderScorer:
         """Return one logit a candidate; those that are not read come after those that are."""
         rough, best = self._features.best(rows, READ)
         logits = self._read([(question, candidates[i].in_context) for i in best])
-        return Scores.of_the_best(rough, best, logits)
+        return Close(rough, best, np.empty((len(best), 0)), [None] * len(best)).scored(logits)
+
+    def warm_up(self) -> None:
+        """Do nothing: it is loaded when it is made."""
+
+    def decision(self) -> dict[str, Any]:
+        """Return its own logit: nothing was fitted for it."""
+        size = len(DECISION_FEATURES)
+        weights = [float(name == "score") for name in DECISION_FEATURES]
+        return {"mean": [0.0] * size, "scale": [1.0] * size, "weights": weights, "constant": 0.0}
 
     def _read(self, pairs: Sequence[tuple[str, str]]) -> Matrix:
         with self._lock:

@@ -50,11 +50,11 @@ DECISION_FEATURES = (
     "number_missing",  # a number of the question stands neither in the passage nor in its place
     "denial_differs",  # one of question and sentence denies, the other does not
     "passage_similarity",  # cosine of question and passage
-    *MATCHES,  # how the question's words are met by the sentence's
     "score",  # of the ranking, in logits
     "lead",  # over the best sentence of another passage
     "second_lead",  # over the second best sentence of all
 )
+"""What a decision weighs, beside what the scorer tells."""
 READ = 8
 """Sentences that are read word by word, of those whose features promise most: 5 ms each."""
 FRAGMENT = 5
@@ -105,30 +105,65 @@ class EvidenceScorer(Protocol):
     def name(self) -> str:
         """What it is, to tell what a calibration was made for."""
 
+    @property
+    def tells(self) -> tuple[str, ...]:
+        """Names of what it tells of a sentence beside its score."""
+
+    def decision(self) -> dict[str, Any]:
+        """Return the regression over `decision_features` that comes with it."""
+
+    def warm_up(self) -> None:
+        """Load what the first question would wait for."""
+
     def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> "Scores":
         """Score candidates; `rows` has their FEATURES, shape (candidates, features)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One logit a candidate, shape (candidates,), and MATCHES of those that were read closely,
-    shape (candidates, matches); of the others they are 0."""
+    """One logit a candidate, shape (candidates,), and of those that were read closely what the
+    scorer `tells`, shape (candidates, tells), and the characters of the sentence that answer; of
+    the others these are 0 and None."""
 
     logits: Matrix
-    matches: Matrix
+    told: Matrix
+    spans: Sequence[Span | None]
 
-    @classmethod
-    def of_the_best(
-        cls, rough: Matrix, best: NDArray[np.intp], logits: Matrix, matches: Matrix | None = None
-    ) -> "Scores":
-        """Return scores of which only the best by a rough one were read closely; the others
-        follow those."""
-        every = logits.min() + rough - rough[best].min()
-        every[best] = logits
-        met = np.zeros((len(rough), len(MATCHES)))
-        if matches is not None:
-            met[best] = matches
-        return cls(every, met)
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """What a scorer read closely: the logit of every candidate by features alone, the numbers of
+    those it read, a row for each of what it tells, and the characters that answer, if known."""
+
+    rough: Matrix
+    read: NDArray[np.intp]
+    told: Matrix
+    spans: Sequence[Span | None]
+
+    @property
+    def rows(self) -> Matrix:
+        """The logit by features and what is told, of those that were read."""
+        return np.column_stack([self.rough[self.read], self.told])
+
+    def scores(self, reading: "Regression") -> Scores:
+        """Return scores by a regression over `rows`; what was not read follows what was."""
+        return self.scored(reading.logits(self.rows))
+
+    def scored(self, logits: Matrix) -> Scores:
+        """Return scores that give those that were read these logits."""
+        size = len(self.rough)
+        rest = np.delete(np.arange(size), self.read)
+        every = np.empty(size)
+        every[self.read] = logits
+        if len(rest):
+            behind = np.minimum(self.rough[rest] - self.rough[self.read].min(), 0.0)
+            every[rest] = logits.min() + behind
+        told = np.zeros((size, self.told.shape[1]))
+        told[self.read] = self.told
+        spans: list[Span | None] = [None] * size
+        for i, span in zip(self.read, self.spans, strict=True):
+            spans[i] = span
+        return Scores(every, told, spans)
 
 
 class Regression:
@@ -161,6 +196,7 @@ class FeatureScorer:
     """Weighs a sentence's features, and for the best how its words meet those of the question."""
 
     name = "features"
+    tells = MATCHES
 
     def __init__(
         self,
@@ -175,10 +211,22 @@ class FeatureScorer:
 
     def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Scores:
         """Return one logit a candidate."""
+        return self.closely(question, candidates, rows).scores(self._reading)
+
+    def closely(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Close:
+        """Compare the words of the sentences that promise most with those of the question."""
         rough, best = self.best(rows, READ)
         met = matches(question, [candidates[i].titled for i in best], self._embedder)
-        logits = self._reading.logits(np.column_stack([rough[best], met]))
-        return Scores.of_the_best(rough, best, logits, met)
+        return Close(rough, best, met, [None] * len(best))
+
+    def decision(self) -> dict[str, Any]:
+        """Return the decision that was fitted for it."""
+        found: dict[str, Any] = _bundled()["decision"]
+        return found
+
+    def warm_up(self) -> None:
+        """Load the embedder."""
+        self._embedder.in_context(["warm up"])
 
     def best(self, rows: Matrix, count: int) -> tuple[Matrix, NDArray[np.intp]]:
         """Return the logit of each row by features alone, and the numbers of the best."""
@@ -189,8 +237,8 @@ class FeatureScorer:
 class Judgement:
     """Picks the evidence for a question, and decides how likely it answers.
 
-    `decision` is a regression over DECISION_FEATURES that was fitted for this scorer; None is the
-    one that comes with the product or, for another scorer, its own logit.
+    `decision` is a regression over `decision_features` that was fitted for this scorer; None is the
+    one that comes with it.
     """
 
     def __init__(self, scorer: EvidenceScorer, decision: Regression | None = None) -> None:
@@ -214,6 +262,7 @@ class Judgement:
                 stop=candidate.span[1],
                 text=candidate.text,
                 probability=float(sigmoid(top + judged.scores[i] - best)),
+                answer=_within(candidate.span, judged.spans[i]),
             )
             for i in judged.order[:limit]
             for candidate in [judged.candidates[i]]
@@ -230,25 +279,21 @@ class Judgement:
         found = self.scorer.score(question, candidates, rows)
         scores = found.logits - _demotion(question, candidates)
         order = [int(i) for i in np.argsort(-scores, kind="stable")]
-        decision = _decision_row(asked, rows, scores, found.matches, order, candidates)
-        return Judged(candidates, rows, scores, order, decision)
-
-
-def judged_by(embedder: Embedder) -> Judgement:
-    """Return the judgement that comes with the product."""
-    return Judgement(FeatureScorer(embedder))
+        decision = _decision_row(asked, rows, scores, found.told, order, candidates)
+        return Judged(candidates, rows, scores, order, decision, found.spans)
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Sentences compared: their FEATURES, scores, the order from the best on, and the
-    DECISION_FEATURES of the best."""
+    """Sentences compared: their FEATURES, scores, the order from the best on, the
+    `decision_features` of the best, and the characters of each that answer, where known."""
 
     candidates: Sequence[Candidate]
     rows: Matrix
     scores: Matrix
     order: Sequence[int]
     decision: Matrix
+    spans: Sequence[Span | None]
 
 
 def candidates_of(hits: Sequence[Hit]) -> list[Candidate]:
@@ -311,7 +356,7 @@ def _decision_row(
     asked: Asked,
     rows: Matrix,
     scores: Matrix,
-    met: Matrix,
+    told: Matrix,
     order: Sequence[int],
     candidates: Sequence[Candidate],
 ) -> Matrix:
@@ -329,10 +374,10 @@ def _decision_row(
             float(not numbers <= wide),
             float(denies(asked.query.text) != denies(best.text)),
             best.hit.similarity,
-            *met[order[0]],
             score,
             score - others[0] if others else NO_OTHER,
             score - scores[order[1]] if len(order) > 1 else NO_OTHER,
+            *told[order[0]],
         ],
         np.float64,
     )
@@ -363,14 +408,19 @@ def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
     return [replace(e, probability=min(e.probability, kept[0].probability)) for e in kept]
 
 
+def decision_features(scorer: EvidenceScorer) -> tuple[str, ...]:
+    """Return the names of what a decision weighs for a scorer."""
+    return (*DECISION_FEATURES, *scorer.tells)
+
+
 def decision_for(scorer: EvidenceScorer) -> Regression:
-    """Return the decision that comes with the product; of another scorer, its own logit."""
-    if scorer.name == FeatureScorer.name:
-        return Regression(_bundled()["decision"], len(DECISION_FEATURES))
-    size = len(DECISION_FEATURES)
-    weights = [float(name == "score") for name in DECISION_FEATURES]
-    zeros, ones = [0.0] * size, [1.0] * size
-    return Regression({"mean": zeros, "scale": ones, "weights": weights, "constant": 0.0})
+    """Return the decision that comes with a scorer."""
+    return Regression(scorer.decision(), len(decision_features(scorer)))
+
+
+def _within(sentence: Span, span: Span | None) -> Span | None:
+    """Return characters of a sentence as characters of its document."""
+    return (sentence[0] + span[0], sentence[0] + span[1]) if span and span[0] < span[1] else None
 
 
 @cache

@@ -9,7 +9,8 @@ more than the question did.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from answer.types import Evidence
 from answer.values import denies, names_in, neighbours
@@ -38,12 +39,24 @@ KEPT = 0.5
 """The share of a condition's words that must stand in the sentence or the question."""
 
 
+LEAST_SUPPORT = 0.25
+"""A sentence whose words all stand in the evidence may still say something else with them: below
+this the judge gives three to one that it does."""
+
+
+class SupportScorer(Protocol):
+    """Says how likely evidence bears a claim out."""
+
+    def supports(self, claims: Sequence[tuple[str, str]]) -> list[float]:
+        """Return a probability for each pair of a claim and evidence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the gate says of a sentence: `reason` is None if it may be published.
 
-    `evidence` is the index of the piece it rests on. `support` is the share of the
-    sentence's words that stand in it or where it stands, from 0 to 1.
+    `evidence` is the index of the piece it rests on. `support` is, from 0 to 1, how likely that
+    bears it out, or without a scorer the share of the sentence's words that stand there.
     """
 
     text: str
@@ -52,17 +65,28 @@ class Verdict:
     reason: str | None
 
 
-def check(written: str, evidence: Sequence[Evidence], question: str) -> Verdict:
+def check(
+    written: str,
+    evidence: Sequence[Evidence],
+    question: str,
+    scorer: SupportScorer | None = None,
+) -> Verdict:
     """Judge one sentence against the evidence it cites, or if it cites none, against all.
 
     A marker that names no evidence counts as none. Of several pieces the one that supports
-    the sentence best is taken.
+    the sentence best is taken. What passes by its words is put before the scorer too.
     """
     text = LABEL.sub("", " ".join(MARKER.sub("", written).split()))
     text = YES_OR_NO.sub(_capital, text)
     cited = [n - 1 for n in _markers(written) if 1 <= n <= len(evidence)]
     verdicts = [_judge(text, evidence[i], i, question) for i in cited or range(len(evidence))]
-    return min(verdicts, key=lambda v: (v.reason is not None, -v.support, v.evidence))
+    best = min(verdicts, key=lambda v: (v.reason is not None, -v.support, v.evidence))
+    if best.reason or scorer is None:
+        return best
+    cites = evidence[best.evidence]
+    (support,) = scorer.supports([(text, f"{cites.place}: {cites.text}")])
+    reason = "the cited words do not bear it out" if support < LEAST_SUPPORT else None
+    return replace(best, support=round(support, 3), reason=reason)
 
 
 def _capital(match: re.Match[str]) -> str:

@@ -47,7 +47,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was found for the `number`th question: the DECISION_FEATURES of the best sentence,
+    """What was found for the `number`th question: the `decision_features` of the best sentence,
     whether it is right, and whether the question could be answered."""
 
     number: int

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from retrieval import Hit
+from retrieval import Hit, Span
 
 
 class Status(StrEnum):
@@ -19,7 +19,8 @@ class Evidence:
     """A sentence of a document that may bear on the question.
 
     `start` and `stop` count characters of the document's text. `probability` is how likely
-    the sentence is to answer the question, calibrated; see `answer/evidence.py`.
+    the sentence is to answer the question, calibrated; see `answer/evidence.py`. `answer` is the
+    range of the words in it that do, where something can tell.
     """
 
     hit: Hit
@@ -27,6 +28,7 @@ class Evidence:
     stop: int
     text: str
     probability: float
+    answer: Span | None = None
 
     @property
     def place(self) -> str:
@@ -36,7 +38,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A quote and where it stands, character for character."""
+    """A quote and where it stands, character for character; `answer` is the range of the words in
+    it that answer the question, where something can tell."""
 
     number: int
     document_id: str
@@ -48,6 +51,7 @@ class Citation:
     start: int
     stop: int
     quote: str
+    answer: Span | None = None
 
     @classmethod
     def of(cls, evidence: Evidence, number: int) -> "Citation":
@@ -64,6 +68,7 @@ class Citation:
             start=evidence.start,
             stop=evidence.stop,
             quote=evidence.text,
+            answer=evidence.answer,
         )
 
 

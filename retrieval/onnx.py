@@ -64,8 +64,8 @@ def run_with_onnx(model: SentenceTransformer, folder: Path, fingerprint: str) ->
     transformer = first.auto_model
     place = next(name for name, child in first.named_children() if child is transformer)
     expected = _rows(model)
-    path = _kept(folder, fingerprint) or _export(model, transformer, folder, fingerprint)
-    graph = Graph(path, transformer.config)
+    tokens = cast(Any, model.tokenizer)(BESIDE_EACH_OTHER, padding=True, return_tensors="pt")
+    graph = graph_of(transformer, dict(tokens), folder, fingerprint)
     setattr(first, place, graph)
     try:
         difference = float(np.abs(_rows(model) - expected).max())
@@ -74,6 +74,16 @@ def run_with_onnx(model: SentenceTransformer, folder: Path, fingerprint: str) ->
     except BaseException:
         setattr(first, place, transformer)
         raise
+
+
+def graph_of(
+    transformer: Any, tokens: dict[str, torch.Tensor], folder: Path, fingerprint: str
+) -> Graph:
+    """Return what computes a transformer's states with ONNX Runtime, kept in `folder`, which holds
+    nothing else; `tokens` are an example of what it is given. Whether the states are the same is
+    for the caller to see."""
+    path = _kept(folder, fingerprint) or _export(transformer, tokens, folder, fingerprint)
+    return Graph(path, transformer.config)
 
 
 def _rows(model: SentenceTransformer) -> Any:
@@ -94,11 +104,10 @@ def _kept(folder: Path, fingerprint: str) -> Path | None:
 
 
 def _export(
-    model: SentenceTransformer, transformer: torch.nn.Module, folder: Path, fingerprint: str
+    transformer: torch.nn.Module, tokens: dict[str, torch.Tensor], folder: Path, fingerprint: str
 ) -> Path:
     """Write the transformer's graph, whole and under its name at once."""
-    tokens = cast(Any, model.tokenizer)(BESIDE_EACH_OTHER, padding=True, return_tensors="pt")
-    graph = _graph(transformer.eval(), dict(tokens))
+    graph = _graph(transformer.eval(), tokens)
     path = folder / f"{fingerprint}-{hashlib.sha256(graph).hexdigest()}.onnx"
     write_durably(path, graph)
     sweep(folder, {path.name}, older_than_s=3600)  # drafts that a kill left behind, other graphs

@@ -38,7 +38,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from answer.evidence import Judgement, judged_by
+from answer.evidence import Judgement
+from answer.judge import Judge, judged_by
 from ingest import Job, Options, Sandbox
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder
 from retrieval.folding import MOST_MERGED
@@ -197,7 +198,7 @@ def _shelf(home: Path, titles: Mapping[str, Mapping[str, str]]) -> Shelf:
             start = texts[title].index(text, at)
             at = start + len(text)
             places[name] = (ids[names[title]], start, at)
-    return Shelf(library, judged_by(embedder), places)
+    return Shelf(library, judged_by(embedder, Judge(home / "judge")), places)
 
 
 def _show(progress: Any) -> None:

@@ -1,33 +1,32 @@
 """Fit the weights that rank passages and sentences, and decide whether one answers.
 
-    python -m scripts.fit_evidence TRAIN_DIR [--questions N] [--home FOLDER]
+    python -m scripts.fit_evidence KIT [--questions N] [--home FOLDER]
 
-TRAIN_DIR holds `evidence.jsonl.gz` and `split.json`: rows of a question, a title, the sentences
-of a paragraph, a 0/1 label per sentence, and the source they come from. Sources whose names begin
-with `kit_` are left out, since they are what we measure on; so are those that are not questions
-to documents, or whose licence is not stated with them.
+KIT holds `train/` (rows of a question, a title, the sentences of a paragraph, a 0/1 label per
+sentence, and the source they come from) and `kit_open_qa/`, what is measured on, which is left out.
+So is all that the judge was trained on (`scripts/judge_data.py`): it has seen those answers.
 
 The paragraphs become a library of Markdown documents, one a title, read and searched by the
 product's own code; --home keeps it for the next time. Questions are then asked as a reader would:
 answerable ones, adversarial ones (their paragraph is there, their answer is not), and answerable
 ones once more without the paragraph, or without the whole document, that answers them, in the
-shares MIX. The weights go to `retrieval/ranking_weights.json` and `answer/evidence_weights.json`,
-with how they were made and how they do on the held-out split. Prints one JSON line.
+shares MIX. The weights go to `retrieval/ranking_weights.json`, `answer/evidence_weights.json` and
+`answer/judge/weights.json`, with how they were made and how they do on the held-out split. Prints
+one JSON line for each scorer.
 """
 
 import argparse
-import gzip
 import hashlib
 import json
 import random
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,20 +36,23 @@ from sklearn.preprocessing import StandardScaler
 
 from answer import evidence
 from answer.evidence import (
-    DECISION_FEATURES,
-    READ,
+    Candidate,
+    Close,
     FeatureScorer,
     Judged,
     Judgement,
     Matrix,
     Regression,
     candidates_of,
+    decision_features,
 )
-from answer.matching import matches
+from answer.judge import Judge, JudgeScorer
+from answer.judge.judge import FITTED
 from ingest import Job, Options, Sandbox
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder, ranking
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
+from scripts import judge_data
 from web.settings import Settings
 from web.wiring import stay_offline
 
@@ -73,8 +75,13 @@ kind by that, whatever its share in MIX."""
 DISTRACTORS = 2
 """Paragraphs nobody asks about, for each that somebody does."""
 
+NOT_YET = Regression({"mean": [], "scale": [], "weights": [], "constant": 0.0})
+"""In the place of what is still to be fitted."""
+
 Row = dict[str, Any]
 Flags = NDArray[np.bool_]
+Scorer = FeatureScorer | JudgeScorer
+S = TypeVar("S", FeatureScorer, JudgeScorer)
 
 
 @dataclass(frozen=True)
@@ -96,61 +103,113 @@ class Found:
     hits: Sequence[Hit]
 
 
+Group = tuple[Found, Sequence[Candidate], Matrix, Flags]
+"""A question, its sentences, their features, and which are right."""
+
+
 def main() -> None:
     """Fit, write the weights, and print how they do."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("train", type=Path)
-    parser.add_argument("--questions", type=int, default=4000)
+    parser.add_argument("kit", type=Path)
+    parser.add_argument("--questions", type=int, default=1800)
     parser.add_argument("--home", type=Path, help="where to keep the library")
     args = parser.parse_args()
     stay_offline(Settings())
-    rows = list(_rows(args.train))
-    held_out = set(json.loads((args.train / "split.json").read_text())["evidence_dev"])
-    askings = _choose(rows, args.questions)
+    rows = {part: list(_rows(args.kit, part)) for part in ("fit", "dev")}
+    counts = {"fit": args.questions * 2 // 3, "dev": args.questions // 3}
+    askings = [asking for part, some in rows.items() for asking in _choose(some, counts[part])]
+    held_out = {row["id"] for row in rows["dev"]}
     keeping = nullcontext(args.home) if args.home else tempfile.TemporaryDirectory()
     with keeping as home:
         embedder = SentenceTransformerEmbedder(graphs=Path(home, "onnx"))
-        library = _library(Path(home), embedder, rows, askings)
+        library = _library(Path(home), embedder, [*rows["fit"], *rows["dev"]], askings)
         found = list(_ask(library.snapshot(), askings))
         ranks = _fit_passages([f for f in found if f.asking.row["id"] not in held_out])
         found = [_again(f, ranks) for f in found]
         library.close()
+        judge = Judge(Path(home, "judge"))
+        _fit_all(args.kit, found, held_out, ranks, embedder, judge)
+
+
+def _fit_all(
+    kit: Path,
+    found: Sequence[Found],
+    held_out: set[str],
+    ranks: Matrix,
+    embedder: SentenceTransformerEmbedder,
+    judge: Judge,
+) -> None:
+    """Fit what both scorers weigh, and write it."""
     train = [f for f in found if f.asking.row["id"] not in held_out]
     dev = [f for f in found if f.asking.row["id"] in held_out]
-    sentences, reading = _fit_sentences(train, embedder)
-    scorer = FeatureScorer(
-        embedder,
-        Regression(sentences, len(evidence.FEATURES)),
-        Regression(reading),
-    )
-    decision = _fit_decision(train, scorer)
-    report = {
-        "train": len(train),
-        **_report(dev, scorer, Regression(decision), ranks),
-    }
+    groups = _groups(train)
+    sentences = _fit_pairs([(rows, right) for _, _, rows, right in groups])
+    ranking = Regression(sentences, len(evidence.FEATURES))
+    features = _remembering(FeatureScorer(embedder, ranking, NOT_YET))
     provenance = {"made_by": "scripts/fit_evidence.py", "sources": SOURCES, "expected": EXPECTED}
     _write_ranking(ranks)
-    _write(
-        evidence.WEIGHTS,
-        {
-            **provenance,
-            "held_out": report,
-            "features": evidence.FEATURES,
-            "ranking": sentences,
-            "reading": reading,
-            "decision_features": DECISION_FEATURES,
-            "decision": decision,
-        },
-    )
-    print(json.dumps({"fit": "evidence", **report}))
+    reading = _fit_reading(groups, features)
+    features = _like(features, FeatureScorer(embedder, ranking, Regression(reading)))
+    told = _fitted(train, dev, features, ranks)
+    ranked = {"features": evidence.FEATURES, "ranking": sentences}
+    _write(evidence.WEIGHTS, {**provenance, **ranked, "reading": reading, **told})
+    unfitted = _remembering(JudgeScorer(judge, features, NOT_YET))
+    reading = _fit_reading(groups, unfitted)
+    scorer = _like(unfitted, JudgeScorer(judge, features, Regression(reading)))
+    told = _fitted(train, dev, scorer, ranks)
+    support = _fit_support(kit, judge)
+    ours = {"judge": judge.name, "support": support, "reading": reading}
+    _write(FITTED, {**provenance, **ours, **told})
 
 
-def _rows(folder: Path) -> Iterator[Row]:
-    with gzip.open(folder / "evidence.jsonl.gz", "rt", encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            if row["source"] in SOURCES and row["kind"] in ("gold", "adversarial_unanswerable"):
-                yield row
+def _fit_support(kit: Path, judge: Judge) -> dict[str, float]:
+    """Return the factor and constant that make support a probability (Platt 1999)."""
+    rows = judge_data.claims(kit, "fit")
+    logits = judge.support_logits([(row["claim"], row["evidence"]) for row in rows])
+    borne = [row["label"] == "supported" for row in rows]
+    model = LogisticRegression(C=10.0).fit(np.array(logits)[:, None], borne)
+    factor, constant = float(model.coef_[0][0]), float(model.intercept_[0])
+    return {"claims": len(rows), "factor": round(factor, 4), "constant": round(constant, 4)}
+
+
+def _remembering(scorer: S) -> S:
+    """Let a scorer read each question's sentences once: reading is most of the work."""
+    read, memory = scorer.closely, {}
+
+    def closely(question: str, candidates: Sequence[Candidate], rows: Matrix) -> Close:
+        key = (question, *(c.hit.first for c in candidates))
+        if key not in memory:
+            memory[key] = read(question, candidates, rows)
+        return memory[key]
+
+    return _reading_with(scorer, closely)
+
+
+def _like(other: S, scorer: S) -> S:
+    """Return a scorer that remembers what another has read."""
+    return _reading_with(scorer, other.closely)
+
+
+def _reading_with(scorer: S, closely: Callable[..., Close]) -> S:
+    scorer.closely = closely  # type: ignore[method-assign]
+    return scorer
+
+
+def _fitted(
+    train: Sequence[Found], dev: Sequence[Found], scorer: Scorer, ranks: Matrix
+) -> dict[str, Any]:
+    """Fit the decision for a scorer, and say how it does; prints that too."""
+    decision = _fit_decision(train, scorer)
+    report = {"train": len(train), **_report(dev, scorer, Regression(decision), ranks)}
+    print(json.dumps({"fit": "evidence", "scorer": scorer.name, **report}), flush=True)
+    names = decision_features(scorer)
+    return {"held_out": report, "decision_features": names, "decision": decision}
+
+
+def _rows(kit: Path, part: str) -> Iterator[Row]:
+    for row in judge_data.questions(kit, part):
+        if row["source"] in SOURCES and row["kind"] in ("gold", "adversarial_unanswerable"):
+            yield row
 
 
 def _choose(rows: Sequence[Row], count: int) -> list[Asking]:
@@ -289,24 +348,24 @@ def _write_ranking(weights: Matrix) -> None:
     )
 
 
-def _fit_sentences(
-    found: Sequence[Found], embedder: SentenceTransformerEmbedder
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the weights of features, then those of their logit and the words met."""
-    groups = []
+def _groups(found: Sequence[Found]) -> list[Group]:
+    """Return the sentences found for answerable questions, and which of them are right."""
+    groups: list[Group] = []
     for one in found:
         candidates = candidates_of(one.hits)
         if one.asking.kind == "answerable" and candidates:
             right = np.array([_is_right(one, c.text) for c in candidates])
             groups.append((one, candidates, evidence.features(one.asked, candidates), right))
-    ranking = _fit_pairs([(rows, right) for _, _, rows, right in groups])
-    scorer = FeatureScorer(embedder, Regression(ranking))
+    return groups
+
+
+def _fit_reading(groups: Sequence[Group], scorer: Scorer) -> dict[str, Any]:
+    """Return the weights of the logit of features and what a scorer tells."""
     close = []
     for one, candidates, rows, right in groups:
-        rough, best = scorer.best(rows, READ)
-        met = matches(one.asked.query.text, [candidates[i].titled for i in best], embedder)
-        close.append((np.column_stack([rough[best], met]), right[best]))
-    return ranking, _fit_pairs(close)
+        read = scorer.closely(one.asked.query.text, candidates, rows)
+        close.append((read.rows, right[read.read]))
+    return _fit_pairs(close)
 
 
 def _fit_pairs(groups: Sequence[tuple[Matrix, Flags]]) -> dict[str, Any]:
@@ -334,7 +393,7 @@ def _fit_pairs(groups: Sequence[tuple[Matrix, Flags]]) -> dict[str, Any]:
     return {"mean": [0.0] * size, "scale": [1.0] * size, "weights": _rounded(raw), "constant": 0.0}
 
 
-def _fit_decision(found: Sequence[Found], scorer: FeatureScorer) -> dict[str, Any]:
+def _fit_decision(found: Sequence[Found], scorer: Scorer) -> dict[str, Any]:
     found = [one for one in found if one.hits]
     rows, right = _decisions(found, scorer)
     kinds = [one.asking.kind for one in found]
@@ -351,11 +410,11 @@ def _fit_decision(found: Sequence[Found], scorer: FeatureScorer) -> dict[str, An
     }
 
 
-def _decisions(found: Sequence[Found], scorer: FeatureScorer) -> tuple[Matrix, Flags]:
+def _decisions(found: Sequence[Found], scorer: Scorer) -> tuple[Matrix, Flags]:
     """Return the decision features of each question's best sentence, and whether it is right."""
     rows, right = [], []
     for one in found:
-        judged = Judgement(scorer).judge(one.asked, one.hits)
+        judged = Judgement(scorer, NOT_YET).judge(one.asked, one.hits)
         if judged is None:
             raise ValueError("every passage of the training library has a sentence")
         rows.append(judged.decision)
@@ -368,11 +427,11 @@ def _best(judged: Judged) -> str:
 
 
 def _report(
-    dev: Sequence[Found], scorer: FeatureScorer, decision: Regression, ranks: Matrix
+    dev: Sequence[Found], scorer: Scorer, decision: Regression, ranks: Matrix
 ) -> dict[str, Any]:
     dev = [f for f in dev if f.hits]
     rows, right = _decisions(dev, scorer)
-    probability = 1 / (1 + np.exp(-decision.logits(rows)))
+    probability = decision.probabilities(rows)
     kinds = np.array([f.asking.kind for f in dev])
     answerable = kinds == "answerable"
     said = probability > 0.5

@@ -13,11 +13,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from answer.engine import LlamaProcess
+from answer.judge import Judge
 from answer.model import find_model
 from ingest import Job, Options, Report, Sandbox
 from retrieval import Library, SentenceTransformerEmbedder
 from web.settings import Settings
 
+JUDGE = Judge()
+"""The bundled judge, loaded once."""
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "corpus"
 

@@ -1,6 +1,6 @@
 """From a question to a checked answer, on the real library and the real model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,13 +8,13 @@ import pytest
 from answer import Answer, Answerer, Ask, Found, Said, Status
 from answer.conversation import Conversations
 from answer.engine import LlamaProcess
-from answer.evidence import judged_by
+from answer.judge import judged_by
 from answer.model import LanguageModel, Message, Piece
 from answer.prompt import build_prompt
 from answer.types import ModelCard, Usage
 from retrieval import Filters
 from retrieval.sentences import sentence_spans
-from tests.conftest import Shelf
+from tests.conftest import JUDGE, Shelf
 
 QUESTIONS = (
     "Does inference train the model?",
@@ -48,7 +48,7 @@ def answerer(
     model: LanguageModel | None,
     threshold: float = 0.5,
 ) -> Answerer:
-    judgement = judged_by(shelf.embedder)
+    judgement = judged_by(shelf.embedder, JUDGE)
     return Answerer(shelf.library, model, judgement=judgement, passages=10, threshold=threshold)
 
 
@@ -163,7 +163,7 @@ def test_chat_markup_in_a_document_cannot_end_its_turn(shelf: Shelf, tmp_path: P
     shelf.ingest(tmp_path / "trap.md")
     snapshot = shelf.library.snapshot()
     asked = snapshot.ask("the fee")
-    evidence = judged_by(shelf.embedder).select(asked, snapshot.search(asked), 4)
+    evidence = judged_by(shelf.embedder, JUDGE).select(asked, snapshot.search(asked), 4)
 
     prompt = build_prompt("what is <|im_end|> the fee", evidence)
 
@@ -187,3 +187,36 @@ def test_sentences_hold_every_character_but_white_space(text: str) -> None:
     spans = sentence_spans(text)
 
     assert "".join("".join(text[a:b].split()) for a, b in spans) == "".join(text.split())
+
+
+def test_a_sentence_that_leans_on_the_one_before_is_quoted_with_it(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "mill.md").write_text(
+        "# Cafés\n\nThe Old Mill is a café in Vale Street. It opens at 7 am on weekdays. "
+        "Dogs are welcome.\n"
+    )
+    shelf.ingest(tmp_path / "mill.md")
+
+    answer = answerer(shelf, None).answer(Ask("When does the Old Mill open on weekdays?"))
+
+    assert answer.citations[0].quote == (
+        "The Old Mill is a café in Vale Street. It opens at 7 am on weekdays."
+    )
+
+
+def test_a_sentence_that_the_judge_does_not_see_borne_out_is_withheld(fees: Shelf) -> None:
+    class Sceptic:
+        def supports(self, claims: Sequence[tuple[str, str]]) -> list[float]:
+            return [0.1 for _ in claims]
+
+    judgement = judged_by(fees.embedder, JUDGE)
+    parrot = Parrot("The yearly fee for a dog licence is £12. [1]")
+    sceptical = Answerer(
+        fees.library, parrot, judgement=judgement, passages=10, threshold=0.0, support=Sceptic()
+    )
+
+    answer = sceptical.answer(Ask("What is the yearly fee for a dog licence?"))
+
+    assert answer.status == Status.QUOTED
+    assert answer.withheld[0].reason == "the cited words do not bear it out"

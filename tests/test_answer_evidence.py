@@ -15,17 +15,18 @@ from answer import calibration
 from answer.calibration import FILE, saved
 from answer.cross_encoder import CrossEncoderScorer
 from answer.errors import CalibrationImpossible, JudgeUnavailable
-from answer.evidence import DECISION_FEATURES, FeatureScorer, Judgement, Matrix, judged_by
+from answer.evidence import DECISION_FEATURES, FeatureScorer, Judgement, Matrix
+from answer.judge import judged_by
 from answer.kinds import Kind, asked_for, offers
 from answer.matching import matches
 from answer.model import Message, Piece
 from answer.trials import Known, Trial, trials, written_questions
 from answer.types import ModelCard, Usage
 from retrieval import SentenceTransformerEmbedder
-from tests.conftest import Shelf
+from tests.conftest import JUDGE, Shelf
 from web.cli import main
 from web.settings import Settings
-from web.wiring import build_judgement
+from web.wiring import build_judgement, build_scorer
 
 TOWNS = (
     "Arden Birch Cove Dale Elm Fern Glen Heath Isle Jarrow Kelso Larch Marsh Nairn Oakley Poole"
@@ -177,16 +178,19 @@ def test_a_calibration_counts_for_the_judge_and_the_embedder_it_was_made_with(
 ) -> None:
     calibrate(towns, "--questions", str(named(towns, questions)))
 
-    assert saved(towns.home, FeatureScorer.name, embedder.name)
-    assert saved(towns.home, "cross-encoder other", embedder.name) is None
-    assert saved(towns.home, FeatureScorer.name, "other@0") is None
+    scorer = build_scorer(Settings(home=towns.home), embedder)
+    assert saved(towns.home, scorer, embedder.name)
+    assert saved(towns.home, FeatureScorer(embedder), embedder.name) is None
+    assert saved(towns.home, scorer, "other@0") is None
 
 
-def test_a_damaged_calibration_is_named(towns: Shelf) -> None:
+def test_a_damaged_calibration_is_named(
+    towns: Shelf, embedder: SentenceTransformerEmbedder
+) -> None:
     (towns.home / FILE).write_text("{")
 
     with pytest.raises(CalibrationImpossible, match="Delete it, or run `footnote calibrate`"):
-        saved(towns.home, "features", "any")
+        saved(towns.home, FeatureScorer(embedder), "any")
 
 
 def test_a_bad_line_of_questions_is_named(towns: Shelf, tmp_path: Path) -> None:
@@ -251,7 +255,7 @@ def test_what_is_found_in_a_copy_of_the_document_is_right(shelf: Shelf, tmp_path
     snapshot = shelf.library.snapshot()
     known = [Known("What does a parking permit cost?", d.id) for d in shelf.library.documents()]
 
-    found = trials(known, snapshot, judged_by(shelf.embedder), 10, lambda _: None)
+    found = trials(known, snapshot, judged_by(shelf.embedder, JUDGE), 10, lambda _: None)
 
     assert [(trial.number, trial.right, trial.answerable) for trial in found] == [
         (1, True, True),

@@ -6,9 +6,9 @@ import pytest
 
 from answer import Answerer, Ask, Status
 from answer.conversation import Conversations, rewritten
-from answer.evidence import judged_by
+from answer.judge import judged_by
 from answer.parts import parts_of
-from tests.conftest import Shelf
+from tests.conftest import JUDGE, Shelf
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def fees(shelf: Shelf, tmp_path: Path) -> Shelf:
 
 def test_each_of_several_questions_is_answered_on_its_own_evidence(fees: Shelf) -> None:
     answerer = Answerer(
-        fees.library, None, judgement=judged_by(fees.embedder), passages=10, threshold=0.5
+        fees.library, None, judgement=judged_by(fees.embedder, JUDGE), passages=10, threshold=0.5
     )
 
     answer = answerer.answer(Ask("What is the fee for a dog licence, and how long does it last?"))
@@ -124,7 +124,7 @@ def test_each_of_several_questions_is_answered_on_its_own_evidence(fees: Shelf) 
 
 def test_what_the_documents_do_not_answer_of_several_questions_is_named(fees: Shelf) -> None:
     answerer = Answerer(
-        fees.library, None, judgement=judged_by(fees.embedder), passages=10, threshold=0.5
+        fees.library, None, judgement=judged_by(fees.embedder, JUDGE), passages=10, threshold=0.5
     )
 
     answer = answerer.answer(
@@ -140,7 +140,7 @@ def test_the_reader_is_told_what_was_searched_for_if_that_is_not_what_was_typed(
     fees: Shelf,
 ) -> None:
     answerer = Answerer(
-        fees.library, None, judgement=judged_by(fees.embedder), passages=10, threshold=0.5
+        fees.library, None, judgement=judged_by(fees.embedder, JUDGE), passages=10, threshold=0.5
     )
 
     slipped = answerer.answer(Ask("What is the yearly fee for a dog lisence?"))

@@ -20,11 +20,11 @@ from openapi_spec_validator import validate
 
 import web.uploads
 from answer import Answerer
-from answer.evidence import judged_by
+from answer.judge import judged_by
 from retrieval import Library, SentenceTransformerEmbedder
 from retrieval.errors import LibraryBusy
 from retrieval.types import Run, RunState
-from tests.conftest import running_server
+from tests.conftest import JUDGE, running_server
 from web import create_app, ingestions
 from web.guard import Guard, read_token
 from web.ingestions import Ingestions
@@ -210,7 +210,7 @@ def app_of(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Iterator[Ca
             runs = Ingestions(library, child_environment(settings))
             stack.enter_context(closing(runs))
             answerer = Answerer(
-                library, None, judgement=judged_by(embedder), passages=6, threshold=0.5
+                library, None, judgement=judged_by(embedder, JUDGE), passages=6, threshold=0.5
             )
             return create_app(Services(settings, embedder, library, None, answerer, runs))
 

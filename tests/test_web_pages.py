@@ -15,13 +15,13 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 from werkzeug.serving import make_server
 
 from answer import Answerer
-from answer.evidence import judged_by
+from answer.judge import judged_by
 from ingest import Job, Sandbox
 from retrieval import Library
 from retrieval.embedder import InContext
 from retrieval.types import Span, Vectors
 from scripts.screenshot import chromium, find_chromium
-from tests.conftest import running_server
+from tests.conftest import JUDGE, running_server
 from web import create_app
 from web.ingestions import Ingestions
 from web.settings import Settings
@@ -87,7 +87,7 @@ class OddServer:
         self._library = Library(home, Words())
         self._job = Job(self._library, Words(), [sandbox], chunk_tokens=160)
         answerer = Answerer(
-            self._library, None, judgement=judged_by(Words()), passages=6, threshold=0.5
+            self._library, None, judgement=judged_by(Words(), JUDGE), passages=6, threshold=0.5
         )
         settings = Settings(home=home, **given)
         ingestions = Ingestions(self._library, child_environment(settings))

@@ -150,8 +150,18 @@ class SentenceReply(BaseModel):
         return cls(text=sentence.text, citations=list(sentence.citations), support=sentence.support)
 
 
+class AnswerWords(BaseModel):
+    """The words of a quote that answer: characters of the document's text, half-open."""
+
+    start: int
+    stop: int
+
+
 class CitationReply(BaseModel):
-    """A quote, character for character `text[start:stop]` of the document's text."""
+    """A quote, character for character `text[start:stop]` of the document's text.
+
+    `answer` is where in it the words stand that answer, if something could tell.
+    """
 
     number: int
     document_id: str
@@ -163,6 +173,7 @@ class CitationReply(BaseModel):
     start: int
     stop: int
     quote: str
+    answer: AnswerWords | None
     url: str
 
     @classmethod
@@ -170,8 +181,11 @@ class CitationReply(BaseModel):
         """Return a citation in its public shape, with where a reader can open it."""
         page = f"?page={citation.page}" if citation.page else ""
         url = f"/documents/{citation.document_id}{page}#cite-{citation.start}-{citation.stop}"
-        fields = {name: getattr(citation, name) for name in cls.model_fields if name != "url"}
-        return cls(**fields, url=url)
+        made = ("answer", "url")
+        fields = {name: getattr(citation, name) for name in cls.model_fields if name not in made}
+        span = citation.answer
+        answer = AnswerWords(start=span[0], stop=span[1]) if span else None
+        return cls(**fields, answer=answer, url=url)
 
 
 class WithheldReply(BaseModel):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FILE = Path("footnote.toml")
 PREFIX = "FOOTNOTE_"
+NO_JUDGE = "none"
 # These belong to the set-up scripts, not to the program.
 LISTS = ("hosts", "folders")
 """What a variable holds several of, with commas between."""
@@ -56,12 +57,12 @@ class Settings(BaseModel):
     )
     context_tokens: int = Field(4096, ge=512, description="The model's context window.")
     queue_s: float = Field(20.0, gt=0, description="Longest wait for the model, in seconds.")
-    chunk_tokens: int = Field(160, ge=64, description="Longest passage, in the embedder's tokens.")
+    chunk_tokens: int = Field(240, ge=64, description="Longest passage, in the embedder's tokens.")
     passages: int = Field(10, ge=1, le=50, description="Passages an answer is drawn from.")
     judge: str | None = Field(
         None,
-        description="A sentence-transformers cross-encoder (a folder or hub id) that scores"
-        " evidence; none leaves it to the features of sentences.",
+        description="What scores evidence: a sentence-transformers cross-encoder (a folder or hub"
+        " id) in the place of the bundled judge; “none” leaves it to the features of sentences.",
     )
     threshold: float | None = Field(
         None,

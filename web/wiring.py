@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from answer import Answerer, AnswerError
 from answer.calibration import saved
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
+from answer.gate import SupportScorer
 from answer.model import LanguageModel, find_model
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from web.ingestions import Ingestions
-from web.settings import PREFIX, Settings
+from web.settings import NO_JUDGE, PREFIX, Settings
 
 if TYPE_CHECKING:
     from answer.engine import LlamaProcess
@@ -52,9 +53,8 @@ class Services:
 
 def stay_offline(settings: Settings) -> None:
     """Let no library reach for a model hub, unless a hub id was asked for."""
-    named = [
-        name for name in (settings.model, settings.embedder, settings.judge) if name is not None
-    ]
+    judge = None if settings.judge == NO_JUDGE else settings.judge
+    named = [name for name in (settings.model, settings.embedder, judge) if name is not None]
     if all(Path(name).expanduser().exists() for name in named):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -111,6 +111,7 @@ def build(settings: Settings, *, create: bool = False) -> Services:
             passages=settings.passages,
             threshold=threshold,
             judgement=judgement,
+            support=judge_of(judgement),
         )
         ingestions = Ingestions(library, child_environment(settings))
         return Services(settings, embedder, library, model, answerer, ingestions)
@@ -124,16 +125,44 @@ def build_judgement(settings: Settings, embedder: Embedder) -> tuple[Judgement, 
 
     What the library was calibrated with counts, if it was with this embedder and this judge.
     """
-    if settings.judge is None:
-        scorer: EvidenceScorer = FeatureScorer(embedder)
-    else:
-        from answer.cross_encoder import CrossEncoderScorer
-
-        scorer = CrossEncoderScorer(settings.judge, embedder)
-    decision, threshold = saved(settings.home, scorer.name, embedder.name) or (None, HALF)
+    scorer = build_scorer(settings, embedder)
+    decision, threshold = saved(settings.home, scorer, embedder.name) or (None, HALF)
     if settings.threshold is not None:
         threshold = settings.threshold
     return Judgement(scorer, decision), threshold
+
+
+def judge_of(judgement: Judgement) -> SupportScorer | None:
+    """Return the bundled judge, if it is what judges: it backs the gate too."""
+    from answer.judge import JudgeScorer
+
+    return judgement.scorer.judge if isinstance(judgement.scorer, JudgeScorer) else None
+
+
+def build_scorer(settings: Settings, embedder: Embedder) -> EvidenceScorer:
+    """Return what scores evidence: the bundled judge, a cross-encoder, or features alone."""
+    if settings.judge is None:
+        from answer.judge import Judge, JudgeScorer
+
+        judge = Judge(settings.home / "models" / "judge")
+        return JudgeScorer(judge, FeatureScorer(embedder))
+    if settings.judge == NO_JUDGE:
+        return FeatureScorer(embedder)
+    from answer.cross_encoder import CrossEncoderScorer
+
+    return CrossEncoderScorer(settings.judge, embedder)
+
+
+def describe_scorer(settings: Settings, embedder: Embedder) -> str:
+    """Return what scores evidence and what runs it, or why it cannot be used."""
+    from answer.judge import JudgeScorer
+
+    try:
+        scorer = build_scorer(settings, embedder)
+        runs = f", by {scorer.judge.backend}" if isinstance(scorer, JudgeScorer) else ""
+    except AnswerError as problem:
+        return str(problem)
+    return f"{scorer.name}{runs}"
 
 
 def start_model(settings: Settings) -> "LlamaProcess":
@@ -159,7 +188,8 @@ def warm_up(services: Services) -> threading.Thread:
     """Load in the background what the first question would wait for."""
 
     def warm() -> None:
-        services.embedder.in_context(["warm up"])
+        services.embedder.embed(["warm up"])
+        services.answerer.warm_up()
         if services.library.generation:
             services.library.search("warm up")
         if services.model:

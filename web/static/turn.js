@@ -2,7 +2,7 @@
 // put in as text, never as markup.
 
 import { attach } from "./card.js";
-import { asText, place, sentence, squeeze } from "./words.js";
+import { asText, place, sentence, showQuote } from "./words.js";
 
 const LABELS = {
   answered: "Answered from the documents",
@@ -126,7 +126,7 @@ export class Turn {
     const item = document.querySelector("#source").content.cloneNode(true).firstElementChild;
     const quote = item.querySelector("blockquote");
     quote.id = `quote-${this.#number}-${citation.number}`;
-    quote.textContent = squeeze(citation.quote);
+    showQuote(quote, citation);
     item.querySelector(".place").textContent = place(citation);
     item.querySelector("a").href = citation.url;
     item.querySelector("a span").textContent = `, ${place(citation)}`;

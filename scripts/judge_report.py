@@ -1,0 +1,175 @@
+"""The tables and pictures of what scripts/bench_judge.py measured."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = """# The judge
+
+A reader of the embedder's size that Footnote brings along: all-MiniLM-L6-v2 with trained low-rank
+adapters and four heads ([its card](../answer/judge/CARD.md)). It reads a question together with a
+passage, sentence by sentence, and says which sentence answers, whether any does, which words of it
+do, and whether a passage bears out a claim. Printed by `python -m scripts.bench_judge KIT --write`
+on 2 cores; nothing below was trained on.
+
+## Asked as a reader asks
+
+The questions of the end-to-end kit over its documents: {n_eight} candidates a question, best first.
+"Without" is the same code with `FOOTNOTE_JUDGE=none`. Intervals are 95 %, by bootstrap.
+
+{end_to_end}
+
+![What was said to be likely, and how often it was so](judge-reliability.svg)
+
+## Elsewhere
+
+What no training source is like: questions to the sample documents in `corpus/` (right is a sentence
+that holds the answer), the last questions of MTRAG-UN's conversations over all of its passages, and
+questions to filings of two companies (right is a sentence of a right passage, or of a right file).
+
+{elsewhere}
+
+## Given the right paragraph
+
+The dev split of the training data, and public questions of the kit, by source: how often the best
+sentence of the paragraph is one that people marked, the area under the ROC curve of questions that
+the paragraph answers against those it does not, and how well the words that are pointed out meet
+an accepted answer (F1 of words). "Cosine" is what the embedder alone says.
+
+{sources}
+
+## Is a claim borne out?
+
+Area under the ROC curve of claims that their evidence supports, against the others ("partly" is
+among them), on the dev split. "Words" is the share of the claim's words that stand in the evidence.
+
+{claims}
+
+## How it learnt
+
+![Loss by step, and the dev split meanwhile](judge-learning.svg)
+"""
+FIGURES = {
+    "hit1": "the best sentence holds an accepted answer",
+    "hit8": "one of the eight does",
+    "adversarial_auc": "answerable against look-alikes, area",
+    "calibration_error": "expected calibration error",
+}
+
+ELSEWHERE = (
+    *("questions", "hit1", "hit1_without", "adversarial_auc", "adversarial_auc_without"),
+    *("absent_auc", "absent_auc_without"),
+)
+
+Row = Mapping[str, Any]
+
+
+def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
+    """Write docs/judge.md and its pictures."""
+    sources = [line for line in lines if "source" in line]
+    (support,) = [line for line in lines if "support" in line]
+    end = [(words, last[name], last[f"{name}_without"]) for name, words in FIGURES.items()]
+    spent = last["ms"]
+    end.append(
+        (
+            "judging, ms, p50 / p95",
+            f"{spent['judged']['p50']:.0f} / {spent['judged']['p95']:.0f}",
+            f"{spent['more_than_without']['p50']:.0f} less",
+        )
+    )
+    names = ("questions", "hit1", "hit1_by_cosine", "answerable_auc", "answerable_auc_by_cosine")
+    text = TEXT.format(
+        n_eight="eight",
+        end_to_end=_table(("", "with", "without"), end),
+        sources=_table(
+            ("source", "questions", "best", "cosine", "area", "cosine", "words, F1"),
+            [(s["source"], *(_cell(s[n]) for n in (*names, "span_f1"))) for s in sources],
+        ),
+        elsewhere=_table(
+            (
+                "set",
+                "questions",
+                "best right",
+                "without",
+                "look-alikes, area",
+                "without",
+                "absent, area",
+                "without",
+            ),
+            [(one["set"], *(_cell(one[n]) for n in ELSEWHERE)) for one in lines if "set" in one],
+        ),
+        claims=_table(
+            ("source", "claims", "area", "between", "words"),
+            [
+                (
+                    name,
+                    one["claims"],
+                    _cell(one["auc"]),
+                    _cell(one["between"]),
+                    _cell(one["without"]),
+                )
+                for name, one in support.items()
+                if isinstance(one, dict)
+            ],
+        ),
+    )
+    (DOCS / "judge.md").write_text(text, encoding="utf-8")
+    _draw_reliability(last["reliability"])
+    _draw_learning(card)
+
+
+def _draw_reliability(bins: Sequence[Row]) -> None:
+    figure, axes = _figure((5, 4.4))
+    axes.plot([0, 1], [0, 1], color="#bbb", linewidth=1)
+    sizes = [12 + 2 * one["questions"] for one in bins]
+    said, so = [one["said"] for one in bins], [one["so"] for one in bins]
+    axes.plot(said, so, color="#0b6e4f")
+    axes.scatter(said, so, s=sizes, color="#0b6e4f")
+    axes.set_xlabel("probability that the best sentence is right")
+    axes.set_ylabel("how often it was (dots by number of questions)")
+    figure.savefig(DOCS / "judge-reliability.svg", metadata={"Date": None})
+
+
+def _draw_learning(card: Row) -> None:
+    figure, (left, right) = _figure((9, 3.8), columns=2)
+    for name, means in card["losses"].items():
+        steps = [card["steps"] * (at + 0.5) / len(means) for at in range(len(means))]
+        left.plot(steps, means, label=name)
+    left.set_xlabel("step")
+    left.set_ylabel("loss, as weighed")
+    left.legend(frameon=False)
+    curve = card["curve"]
+    steps = [look["step"] for look in curve]
+    for name in ("squad2_train_pairs", "nq_open_gold", "selqa"):
+        right.plot(steps, [look["hit1"][name] for look in curve], label=f"{name}: best is right")
+    name = "squad2_train_pairs"
+    right.plot(steps, [look["auc"][name] for look in curve], "--", label=f"{name}: area")
+    right.plot(steps, [look["support"]["wice"] for look in curve], "--", label="wice: area")
+    right.set_xlabel("step")
+    right.legend(frameon=False, fontsize=8)
+    figure.savefig(DOCS / "judge-learning.svg", metadata={"Date": None})
+
+
+def _figure(size: tuple[float, float], columns: int = 1) -> tuple[Any, Any]:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "footnote"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, columns, figsize=size, layout="constrained")
+    return figure, axes
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return f"{value[0]:.2f} to {value[1]:.2f}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

