@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from answer.conversation import Conversations
@@ -117,7 +117,8 @@ class Answerer:
         parts = [self._look(part, snapshot, ask) for part in parts_of(draft.asked)]
         draft.found(parts, self._threshold)
         if draft.probability < self._threshold:
-            yield draft.not_found(_nearest(parts), _why(snapshot, ask.filters))
+            nearest = tuple(replace(cited, answer=None) for cited in _nearest(parts))
+            yield draft.not_found(nearest, _why(snapshot, ask.filters))
             return
         answerable = [part for part in parts if part.probability >= self._threshold]
         yield Found(_nearest(answerable))
@@ -222,8 +223,8 @@ class _Draft:
 
     def say(self, text: str, evidence: Evidence, support: float) -> Said:
         """Add a sentence that rests on a piece of evidence."""
-        known = {(c.document_id, c.start): c.number for c in self.citations}
-        number = known.get((evidence.hit.document.id, evidence.start))
+        known = {(c.document_id, c.start, c.stop): c.number for c in self.citations}
+        number = known.get((evidence.hit.document.id, evidence.start, evidence.stop))
         new: tuple[Citation, ...] = ()
         if number is None:
             number = len(self.citations) + 1

@@ -2,7 +2,7 @@
 
 AnswerError
 ├── ModelUnavailable   the model cannot be found, or is not one we can run
-├── JudgeUnavailable   the cross-encoder cannot be found, or is not one we can use
+├── JudgeUnavailable   the judge or cross-encoder cannot be found, or is not one we can use
 ├── CalibrationImpossible   there is too little to fit, or the file is damaged
 ├── QuestionTooLong    the question and its evidence do not fit the context window
 ├── ModelBusy          waited the whole queue time for the model
@@ -19,7 +19,7 @@ class ModelUnavailable(AnswerError):
 
 
 class JudgeUnavailable(AnswerError):
-    """The cross-encoder cannot be found, or is not one we can use: which, and what to do."""
+    """What judges evidence cannot be found, or is not one we can use: which, and what to do."""
 
 
 class CalibrationImpossible(AnswerError):

@@ -123,7 +123,7 @@ class EvidenceScorer(Protocol):
 class Scores:
     """One logit a candidate, shape (candidates,), and of those that were read closely what the
     scorer `tells`, shape (candidates, tells), and the characters of the sentence that answer; of
-    the others these are 0 and None."""
+    the others these are the least and None."""
 
     logits: Matrix
     told: Matrix
@@ -158,7 +158,8 @@ class Close:
         if len(rest):
             behind = np.minimum(self.rough[rest] - self.rough[self.read].min(), 0.0)
             every[rest] = logits.min() + behind
-        told = np.zeros((size, self.told.shape[1]))
+        # What was not read is taken to be no better than the least of what was.
+        told = np.tile(self.told.min(axis=0), (size, 1))
         told[self.read] = self.told
         spans: list[Span | None] = [None] * size
         for i, span in zip(self.read, self.spans, strict=True):

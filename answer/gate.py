@@ -47,8 +47,8 @@ this the judge gives three to one that it does."""
 class SupportScorer(Protocol):
     """Says how likely evidence bears a claim out."""
 
-    def supports(self, claims: Sequence[tuple[str, str]]) -> list[float]:
-        """Return a probability for each pair of a claim and evidence."""
+    def supports(self, claims: Sequence[tuple[str, str]]) -> Sequence[float | None]:
+        """Return a probability for each pair of a claim and evidence; None if it cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ def check(
         return best
     cites = evidence[best.evidence]
     (support,) = scorer.supports([(text, f"{cites.place}: {cites.text}")])
+    if support is None:
+        return best
     reason = "the cited words do not bear it out" if support < LEAST_SUPPORT else None
     return replace(best, support=round(support, 3), reason=reason)
 

@@ -30,6 +30,8 @@ def quotes(evidence: Sequence[Evidence]) -> Iterator[Evidence]:
         if any(_holds(other, piece) for other in shown):
             continue
         quote = _with_lead(piece)
+        if any(_holds(quote, other) for other in shown):
+            quote = piece  # what it leans on is quoted already
         words += len(quote.text.split())
         if shown and words > MOST_WORDS:
             return
@@ -41,7 +43,7 @@ def _with_lead(piece: Evidence) -> Evidence:
     """Return a sentence together with the one before, if it leans on that."""
     passage = piece.hit.passage
     number = passage.sentences.index((piece.start, piece.stop))
-    if not number or not LEANS.match(piece.text):
+    if not number or not LEANS.match(piece.text) or piece.text.startswith("IT "):
         return piece
     start, stop = passage.sentences[number - 1]
     if len(passage.quotable[number - 1].split()) > LEAD_WORDS or piece.start - stop > 1:

@@ -13,7 +13,7 @@ source, with 95 % intervals (bootstrap over questions), and last one with
                          probability that an answer is shown with; also `…_without`
     support_auc          WiCE, dev split: claims that are borne out against the others; `…_without`
                          is the share of the claim's words in the evidence
-    ms                   what the judge adds to a question, p50 and p95
+    ms                   choosing evidence with the judge, and how much more that is, p50 and p95
 
 "Without" is the same code with FOOTNOTE_JUDGE=none. The libraries are read by the product's own
 job; --home keeps them. --quick looks at fewer rows of the dev split and at e2e only; else there are
@@ -45,7 +45,7 @@ from sklearn.metrics import roc_auc_score
 from answer.conversation import rewritten
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.judge import Judge, JudgeScorer, Told
-from answer.judge.judge import Passage
+from answer.judge.judge import Readable
 from answer.types import Evidence
 from ingest import Job, Options, Sandbox
 from retrieval import Library, SentenceTransformerEmbedder
@@ -115,7 +115,7 @@ def main() -> None:
         if not given.quick:
             lines += _elsewhere(given.kit, home, embedder, judge)
         for line in lines:
-            print(json.dumps({k: v for k, v in line.items() if k != "rows"}), flush=True)
+            print(json.dumps(line), flush=True)
         last = {
             "bench": "judge",
             **found,
@@ -154,7 +154,7 @@ def _of_source(
     spans = []
     for row in rows:
         title = row["title"] or ""
-        (said,) = judge.read(row["question"], [Passage(title, row["sentences"])])
+        (said,) = judge.read(row["question"], [Readable(title, row["sentences"])])
         texts = [quoted_text(title, text) for text in row["sentences"]]
         question, *vectors = embedder.embed([row["question"], *texts])
         cosines = np.array(vectors) @ question
@@ -170,8 +170,10 @@ def _of_source(
         "source": source,
         "questions": len(rows),
         "hit1": _share(first),
+        "hit1_between": _interval(first, _share),
         "hit1_by_cosine": _share(plain),
         "answerable_auc": _auc(there),
+        "answerable_between": None if _auc(there) is None else _interval(there, _auc),
         "answerable_auc_by_cosine": _auc(near),
         "span_f1": round(statistics.fmean(spans), 3) if spans else None,
     }
@@ -205,18 +207,27 @@ def _support(kit: Path, judge: Judge, most: int | None) -> dict[str, Any]:
     for row in rows:
         by_source[row["source"]].append(row)
     line: dict[str, Any] = {"bench": "judge", "support": True}
-    every: list[tuple[bool, float]] = []
     for source, some in by_source.items():
-        said = judge.supports([(row["claim"], row["evidence"]) for row in some])
+        said = judge.support_logits([(row["claim"], row["evidence"]) for row in some])
         borne = [row["label"] == "supported" for row in some]
         words = [_in_common(row["claim"], row["evidence"]) for row in some]
-        every += zip(borne, said, strict=True)
-        auc = _auc(list(zip(borne, said, strict=True)))
-        without = _auc(list(zip(borne, words, strict=True)))
-        low_high = None if auc is None else _interval(list(zip(borne, said, strict=True)), _auc)
-        line[source] = {"claims": len(some), "auc": auc, "between": low_high, "without": without}
-    line["rows"] = every
+        pairs = list(zip(borne, said, strict=True))
+        by_claim: dict[str, list[tuple[bool, float]]] = defaultdict(list)
+        for row, pair in zip(some, pairs, strict=True):
+            by_claim[row["claim"]].append(pair)  # rows of one claim are drawn together
+        auc = _auc(pairs)
+        line[source] = {
+            "rows": len(some),
+            "claims": len(by_claim),
+            "auc": auc,
+            "between": None if auc is None else _interval([*by_claim.values()], _auc_of_groups),
+            "without": _auc(list(zip(borne, words, strict=True))),
+        }
     return line
+
+
+def _auc_of_groups(groups: Sequence[Sequence[tuple[bool, float]]]) -> float | None:
+    return _auc([pair for group in groups for pair in group])
 
 
 def _in_common(claim: str, evidence: str) -> float:

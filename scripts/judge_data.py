@@ -70,6 +70,40 @@ def rows_of(file: Path) -> Iterator[Row]:
         yield from (json.loads(line) for line in lines if line.strip())
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the kit measures on, by question, by article and by paragraph: never trained on."""
+
+    questions: frozenset[str]
+    groups: frozenset[str]
+    paragraphs: frozenset[str]
+
+    @classmethod
+    def by(cls, kit: Path) -> "Measured":
+        """Return what the questions of `kit_open_qa` and the rows `kit_*` are about."""
+        asked = list(rows_of(kit / "kit_open_qa" / "queries.jsonl.gz"))
+        gold = {paragraph for query in asked for paragraph in query["gold"]}
+        corpus = rows_of(kit / "kit_open_qa" / "corpus.jsonl.gz")
+        paragraphs = [row for row in corpus if row["id"] in gold]
+        public = [r for r in _evidence(kit) if r["source"].startswith("kit_")]
+        return cls(
+            frozenset(_plain(query["question"]) for query in asked),
+            frozenset({r["group"] for r in public} | {_article(p["title"]) for p in paragraphs}),
+            frozenset(
+                {paragraph_key(r) for r in public}
+                | {_key(paragraph["text"]) for paragraph in paragraphs}
+            ),
+        )
+
+    def has(self, row: Row) -> bool:
+        """Whether a row is about something that is measured on."""
+        if not {row["group"], _article(row.get("title") or "")}.isdisjoint(self.groups):
+            return True
+        if "sentences" not in row:
+            return False
+        return _plain(row["question"]) in self.questions or paragraph_key(row) in self.paragraphs
+
+
 def part_of(group: str, dev: bool) -> str:
     """Return whether rows of a group are for "train", to "fit" on what the judge says, or "dev"."""
     if dev:
@@ -79,23 +113,26 @@ def part_of(group: str, dev: bool) -> str:
 
 
 def questions(kit: Path, part: str) -> list[Row]:
-    """Return the rows of questions of a part, each source up to its cap."""
-    train = kit / "train"
-    dev = set(json.loads((train / "split.json").read_text(encoding="utf-8"))["evidence_dev"])
-    every = list(rows_of(train / "evidence.jsonl.gz"))
-    measured = {row["group"] for row in every if row["source"].startswith("kit_")}
-    asked = {_plain(q["question"]) for q in rows_of(kit / "kit_open_qa" / "queries.jsonl.gz")}
+    """Return the rows of questions of a part, each source up to its cap.
+
+    What is to train on shares no paragraph with the other parts.
+    """
+    dev = _dev(kit, "evidence_dev")
+    measured = Measured.by(kit)
+    rows = [row for row in _evidence(kit) if row["source"] in CAPS and not measured.has(row)]
+    parts = [part_of(row["group"], row["id"] in dev) for row in rows]
+    kept_apart = {
+        paragraph_key(row) for row, its in zip(rows, parts, strict=True) if its != "train"
+    }
+    mine = [
+        row
+        for row, its in zip(rows, parts, strict=True)
+        if its == part and (part != "train" or paragraph_key(row) not in kept_apart)
+    ]
     rng = random.Random(3)
     chosen = []
     for source, cap in CAPS.items():
-        some = [
-            row
-            for row in every
-            if row["source"] == source
-            and row["group"] not in measured
-            and _plain(row["question"]) not in asked
-            and part_of(row["group"], row["id"] in dev) == part
-        ]
+        some = [row for row in mine if row["source"] == source]
         if cap is not None and len(some) > cap:
             rare = [row for row in some if not row["answerable"]][: cap // 2]
             rest = [row for row in some if row["answerable"]]
@@ -106,13 +143,15 @@ def questions(kit: Path, part: str) -> list[Row]:
 
 def claims(kit: Path, part: str) -> list[Row]:
     """Return the rows of claims of a part."""
-    train = kit / "train"
-    dev = set(json.loads((train / "split.json").read_text(encoding="utf-8"))["support_dev"])
-    rows = rows_of(train / "support.jsonl.gz")
+    dev = _dev(kit, "support_dev")
+    measured = Measured.by(kit)
+    rows = rows_of(kit / "train" / "support.jsonl.gz")
     return [
         row
         for row in rows
-        if row["source"] in CLAIMS and part_of(row["group"], row["id"] in dev) == part
+        if row["source"] in CLAIMS
+        and not measured.has(row)
+        and part_of(row["group"], row["id"] in dev) == part
     ]
 
 
@@ -125,7 +164,7 @@ def lookalikes(rows: Sequence[Row], embedder: SentenceTransformerEmbedder) -> li
     for row in rows:
         texts.setdefault(paragraph_key(row), row)
     keys, others = list(texts), list(texts.values())
-    groups = np.array([row["group"] for row in others])
+    articles = np.array([_article(row["title"] or row["group"]) for row in others])
     bodies = [" ".join(row["sentences"]) for row in others]
     plain = [f" {_plain(body)} " for body in bodies]
     rng = random.Random(4)
@@ -140,10 +179,10 @@ def lookalikes(rows: Sequence[Row], embedder: SentenceTransformerEmbedder) -> li
         near = asked[at : at + 500] @ vectors.T + (words[at : at + 500] @ said.T).toarray()
         for row, scores in zip(some[at : at + 500], near, strict=True):
             if rng.random() < 0.5:
-                scores = np.where(groups == row["group"], scores, -1.0)
+                scores = np.where(articles == _article(row["title"]), scores, -1.0)
             answers = [f" {_plain(answer)} " for answer in row["answers"] if _plain(answer)]
             for i in np.argsort(-scores)[:NEAREST]:
-                same = groups[i] == row["group"]
+                same = articles[i] == _article(row["title"])
                 if scores[i] < 0 or keys[i] == paragraph_key(row) or (same and not answers):
                     continue
                 if not any(answer in plain[i] for answer in answers):
@@ -211,7 +250,25 @@ def batches(examples: Sequence[Example], tokens: int, seed: int) -> list[list[Ex
 
 def paragraph_key(row: Row) -> str:
     """Return what tells paragraphs apart, however they are spaced."""
-    return hashlib.sha256(_plain(" ".join(row["sentences"])).encode()).hexdigest()
+    return _key(" ".join(row["sentences"]))
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256("".join(re.findall(r"\w", text.lower())).encode()).hexdigest()
+
+
+def _article(title: str) -> str:
+    """Return the group that rows about an article have."""
+    return f"wiki:{title.lower()}"
+
+
+def _evidence(kit: Path) -> Iterator[Row]:
+    return rows_of(kit / "train" / "evidence.jsonl.gz")
+
+
+def _dev(kit: Path, name: str) -> set[str]:
+    split = json.loads((kit / "train" / "split.json").read_text(encoding="utf-8"))
+    return set(split[name])
 
 
 def _span(row: Row, reading: Reading, right: Sequence[bool]) -> tuple[int, int] | None:

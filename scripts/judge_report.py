@@ -15,7 +15,7 @@ on 2 cores; nothing below was trained on.
 
 ## Asked as a reader asks
 
-The questions of the end-to-end kit over its documents: {n_eight} candidates a question, best first.
+The questions of the end-to-end kit over its documents: eight candidates a question, best first.
 "Without" is the same code with `FOOTNOTE_JUDGE=none`. Intervals are 95 %, by bootstrap.
 
 {end_to_end}
@@ -78,12 +78,28 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
             f"{spent['more_than_without']['p50']:.0f} less",
         )
     )
-    names = ("questions", "hit1", "hit1_by_cosine", "answerable_auc", "answerable_auc_by_cosine")
+    names = (
+        *("questions", "hit1", "hit1_between", "hit1_by_cosine", "answerable_auc"),
+        *("answerable_between", "answerable_auc_by_cosine", "span_f1"),
+    )
+    heads = (
+        *("source", "questions", "best", "between", "cosine", "area", "between", "cosine"),
+        "words, F1",
+    )
     text = TEXT.format(
-        n_eight="eight",
         end_to_end=_table(("", "with", "without"), end),
         sources=_table(
-            ("source", "questions", "best", "cosine", "area", "cosine", "words, F1"),
+            (
+                "source",
+                "questions",
+                "best",
+                "between",
+                "cosine",
+                "area",
+                "between",
+                "cosine",
+                "words, F1",
+            ),
             [(s["source"], *(_cell(s[n]) for n in (*names, "span_f1"))) for s in sources],
         ),
         elsewhere=_table(
@@ -100,7 +116,7 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
             [(one["set"], *(_cell(one[n]) for n in ELSEWHERE)) for one in lines if "set" in one],
         ),
         claims=_table(
-            ("source", "claims", "area", "between", "words"),
+            ("source", "claims", "rows", "area", "between", "words"),
             [
                 (
                     name,

@@ -83,7 +83,6 @@ def main() -> None:
     parser.add_argument("--trial", action="store_true", help="write nothing, keep no checkpoint")
     given = parser.parse_args()
     stay_offline(Settings())
-    torch.manual_seed(1)
     given.work.mkdir(parents=True, exist_ok=True)
     train, dev = _examples(given.kit, given.work)
     state = _begin(given)
@@ -92,13 +91,15 @@ def main() -> None:
         _restore(state, checkpoint)
     if not given.finish:
         _train(state, train, dev, given, checkpoint)
-    if not given.trial:
+    done = state.tokens >= given.tokens or (given.finish and state.step > 0)
+    if done and not given.trial:
         _write(state, train, given)
 
 
 def _examples(kit: Path, work: Path) -> tuple[list[Example], list[Example]]:
     """Return what to train on and what to look at, cut into tokens once."""
-    kept = work / "examples.pickle"  # our own, written by the line below
+    made_by = hashlib.sha256(Path(judge_data.__file__).read_bytes()).hexdigest()[:12]
+    kept = work / f"examples-{made_by}.pickle"  # our own, written below
     if kept.exists():
         with kept.open("rb") as file:
             train, dev = pickle.load(file)
@@ -127,6 +128,7 @@ def _examples(kit: Path, work: Path) -> tuple[list[Example], list[Example]]:
 
 
 def _begin(given: argparse.Namespace) -> State:
+    torch.manual_seed(1)
     network = Network(Path(get_model_path()), RANK)
     trained = [p for p in network.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.dim() > 1]
@@ -162,7 +164,8 @@ def _train(
     checkpoint: Path,
 ) -> None:
     """Take steps until the tokens are read."""
-    kept, looked = time.monotonic(), state.tokens
+    kept = time.monotonic()
+    looked = state.curve[-1]["tokens"] if state.curve else 0
     passed = 0
     last = None if given.steps is None else state.step + given.steps
     for epoch in range(1000):
@@ -181,7 +184,8 @@ def _train(
                 _look(state, dev)
         if state.tokens >= given.tokens or state.step == last:
             break
-    _look(state, dev)
+    if state.tokens >= given.tokens:
+        _look(state, dev)
     if not given.trial:
         _keep(state, checkpoint)
 
@@ -252,7 +256,9 @@ def _picks(
     """Return, for each question, the logit of "none" and then of each sentence."""
     counts = [len(batch[i].reading.marks) for i in asked]
     marks = torch.cat([states[i, list(batch[i].reading.marks)] for i in asked])
-    means = torch.stack([states[i, a:b].mean(0) for i in asked for a, b in batch[i].reading.tokens])
+    means = torch.stack(
+        [states[i, min(a, b - 1) : b].mean(0) for i in asked for a, b in batch[i].reading.tokens]
+    )
     logits = network.heads.sentences(marks, means)
     nothing = network.heads.nothing(states[list(asked), 0])
     return [

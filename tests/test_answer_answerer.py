@@ -11,6 +11,7 @@ from answer.engine import LlamaProcess
 from answer.judge import judged_by
 from answer.model import LanguageModel, Message, Piece
 from answer.prompt import build_prompt
+from answer.quoting import quotes
 from answer.types import ModelCard, Usage
 from retrieval import Filters
 from retrieval.sentences import sentence_spans
@@ -203,6 +204,29 @@ def test_a_sentence_that_leans_on_the_one_before_is_quoted_with_it(
     assert answer.citations[0].quote == (
         "The Old Mill is a café in Vale Street. It opens at 7 am on weekdays."
     )
+
+
+def test_what_is_quoted_twice_is_quoted_once(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "mill.md").write_text("# Cafés\n\nThe Old Mill is a café. It opens at 7 am.\n")
+    shelf.ingest(tmp_path / "mill.md")
+    snapshot = shelf.library.snapshot()
+    asked = snapshot.ask("What is the Old Mill?")
+    found = judged_by(shelf.embedder, JUDGE).select(asked, snapshot.search(asked), 4)
+    named, leaning = sorted(found, key=lambda evidence: evidence.start)
+
+    first_named = [quote.text for quote in quotes([named, leaning])]
+    first_leaning = [quote.text for quote in quotes([leaning, named])]
+
+    assert first_named == ["The Old Mill is a café.", "It opens at 7 am."]
+    assert first_leaning == ["The Old Mill is a café. It opens at 7 am."]
+
+
+def test_a_refusal_points_out_no_answer(fees: Shelf) -> None:
+    answer = answerer(fees, None, threshold=1.0).answer(Ask("What is the yearly fee?"))
+
+    assert answer.status == Status.NOT_FOUND
+    assert answer.nearest
+    assert not any(cited.answer for cited in answer.nearest)
 
 
 def test_a_sentence_that_the_judge_does_not_see_borne_out_is_withheld(fees: Shelf) -> None:

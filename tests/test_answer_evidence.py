@@ -15,7 +15,7 @@ from answer import calibration
 from answer.calibration import FILE, saved
 from answer.cross_encoder import CrossEncoderScorer
 from answer.errors import CalibrationImpossible, JudgeUnavailable
-from answer.evidence import DECISION_FEATURES, FeatureScorer, Judgement, Matrix
+from answer.evidence import FeatureScorer, Judgement, Matrix, decision_features
 from answer.judge import judged_by
 from answer.kinds import Kind, asked_for, offers
 from answer.matching import matches
@@ -269,7 +269,7 @@ def test_both_trials_of_a_question_are_left_out_together_also_after_one_has_none
     dice = np.random.default_rng(0)
 
     def trial(number: int, *, answerable: bool) -> Trial:
-        row = dice.standard_normal(len(DECISION_FEATURES))
+        row = dice.standard_normal(len(decision_features(FeatureScorer(embedder))))
         row[0] = number
         return Trial(number, row, answerable, answerable)
 

@@ -93,6 +93,8 @@ def test_an_answer_cites_words_that_stand_in_the_document(server_url: str) -> No
     for citation in answer["citations"]:
         _, _, text = call(f"{server_url}/v1/documents/{citation['document_id']}/text")
         assert text[citation["start"] : citation["stop"]] == citation["quote"]
+        if words := citation["answer"]:
+            assert citation["start"] <= words["start"] < words["stop"] <= citation["stop"]
     cited = {citation["path"] for citation in answer["citations"]}
     assert "leave-policy-2026.pdf" in cited
 
@@ -107,7 +109,7 @@ def test_an_answer_has_the_shape_of_the_contract(server_url: str) -> None:
     assert set(answer["sentences"][0]) == {"text", "citations", "support"}
     assert set(answer["citations"][0]) == {
         *("number", "document_id", "title", "path", "sha256", "page", "heading"),
-        *("start", "stop", "quote", "url"),
+        *("start", "stop", "quote", "answer", "url"),
     }
     assert set(answer["timings_ms"]) == {"retrieval", "first_token", "total"}
     assert set(answer["usage"]) == {"prompt_tokens", "cached_tokens", "completion_tokens"}

@@ -285,6 +285,15 @@ def test_hovering_or_focusing_a_footnote_shows_its_quote(page: Page, server_url:
     expect(card).to_be_hidden()
 
 
+def test_the_words_that_answer_are_marked_in_the_quote(page: Page, server_url: str) -> None:
+    page.goto(server_url)
+    quote = ask(page, FULL_TIME).locator(".sources blockquote").first
+
+    assert "28" in quote.locator("mark").inner_text()
+    assert quote.locator("mark").inner_text() in quote.inner_text()
+    assert quote.locator("mark").inner_text() != quote.inner_text()
+
+
 def test_on_a_phone_a_tap_shows_the_card_and_a_tap_elsewhere_closes_it(
     new_page: Callable[..., Page], server_url: str
 ) -> None:

@@ -1,5 +1,6 @@
 """Building the parts from the settings: the one place that knows them all."""
 
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from answer import Answerer, AnswerError
-from answer.calibration import saved
+from answer.calibration import FILE, saved
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.gate import SupportScorer
 from answer.model import LanguageModel, find_model
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from answer.engine import LlamaProcess
 
 
+log = logging.getLogger("footnote")
 HALF = 0.5
 """The threshold if a wrong answer costs what a right one earns."""
 
@@ -126,7 +128,14 @@ def build_judgement(settings: Settings, embedder: Embedder) -> tuple[Judgement, 
     What the library was calibrated with counts, if it was with this embedder and this judge.
     """
     scorer = build_scorer(settings, embedder)
-    decision, threshold = saved(settings.home, scorer, embedder.name) or (None, HALF)
+    calibrated = saved(settings.home, scorer, embedder.name)
+    if calibrated is None and (settings.home / FILE).exists():
+        log.warning(
+            "%s was made with another judge or embedder, or for another release, and does not"
+            " count. Run `footnote calibrate` again.",
+            settings.home / FILE,
+        )
+    decision, threshold = calibrated or (None, HALF)
     if settings.threshold is not None:
         threshold = settings.threshold
     return Judgement(scorer, decision), threshold

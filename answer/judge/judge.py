@@ -38,7 +38,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Readable:
     """What is read with a question: where it stands, and its sentences."""
 
     place: str
@@ -51,7 +51,7 @@ class Told:
 
     `answers` has the log odds of each sentence against "nothing here answers", `answerable` those
     of all together. `spans` has the characters of each sentence that answer if it does, and
-    `pointed` how sure the judge is of them among all words of the passage, as a log probability.
+    `pointed` how sure the judge is of them among all words read at once, as a log probability.
     """
 
     answers: Floats
@@ -68,7 +68,8 @@ class Judge:
     file is missing or is not what was trained.
     """
 
-    def __init__(self, graphs: Path | None = None) -> None:
+    def __init__(self, graphs: Path | None = None, *, fitted: bool = True) -> None:
+        """Without `fitted`, what was fitted on what it says is not there yet."""
         self._graphs = graphs
         self._lock = threading.Lock()
         self._reader: Reader | None = None
@@ -77,10 +78,11 @@ class Judge:
         self._backend = ""
         try:
             self.card: dict[str, Any] = json.loads(CARD.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as problem:
-            raise _unusable(f"{CARD.name} cannot be read ({problem})") from problem
-        self._base = _base(self.card)
-        self._weights = _weights(self.card)
+            self._base = _base(self.card)
+            self._weights = _weights(self.card)
+            self.fitted: dict[str, Any] = _fitted(self.name) if fitted else {}
+        except (OSError, ValueError, KeyError) as problem:
+            raise _unusable(f"it is not whole ({problem})") from problem
 
     @property
     def name(self) -> str:
@@ -93,18 +95,27 @@ class Judge:
         self._loaded()
         return self._backend
 
-    def read(self, question: str, passages: Sequence[Passage]) -> list[Told]:
+    def read(self, question: str, passages: Sequence[Readable]) -> list[Told]:
         """Say of each passage which of its sentences answer a question."""
         reader, heads = self._loaded()
         found = [list(reader.read(question, p.place, p.sentences)) for p in passages]
         states = self._states([reading for some in found for reading in some])
         return [_judged(heads, some, [next(states) for _ in some]) for some in found]
 
-    def supports(self, claims: Sequence[tuple[str, str]]) -> list[float]:
-        """Return how likely evidence bears a claim out, calibrated; pairs are claim, evidence."""
-        fitted = json.loads(FITTED.read_text(encoding="utf-8"))["support"]
-        logits = np.array(self.support_logits(claims)) * fitted["factor"] + fitted["constant"]
-        return [float(probability) for probability in sigmoid(logits)]
+    def supports(self, claims: Sequence[tuple[str, str]]) -> list[float | None]:
+        """Return how likely evidence bears a claim out, calibrated; pairs are claim, evidence.
+
+        None for a claim in a script that it does not read.
+        """
+        reader, _ = self._loaded()
+        scale = self.fitted["support"]
+        logits = np.array(self.support_logits(claims)) * scale["factor"] + scale["constant"]
+        pairs = zip(sigmoid(logits), claims, strict=True)
+        return [float(p) if reader.can_read(claim) else None for p, (claim, _) in pairs]
+
+    def can_read(self, text: str) -> bool:
+        """Whether it knows the words of a text, as it does not those of another script."""
+        return self._loaded()[0].can_read(text)
 
     def support_logits(self, claims: Sequence[tuple[str, str]]) -> list[float]:
         """Return the log odds that evidence bears a claim out; of the best part, if it is long."""
@@ -138,8 +149,11 @@ class Judge:
 
                 from answer.judge.network import merged
 
-                encoder, self._heads = merged(self._base, load(self._weights))
-                reader = Reader(self._base)
+                try:
+                    encoder, self._heads = merged(self._base, load(self._weights))
+                    reader = Reader(self._base)
+                except Exception as problem:
+                    raise _unusable(f"it could not be loaded ({problem})") from problem
                 self._encoder, self._backend = _choose(encoder, reader, self._graphs, self.card)
                 self._reader = reader
             return self._reader, self._heads
@@ -159,12 +173,17 @@ def _base(card: dict[str, Any]) -> Path:
 
 def _weights(card: dict[str, Any]) -> bytes:
     """Return the trained part, as it is on record."""
-    try:
-        data = WEIGHTS.read_bytes()
-    except OSError as problem:
-        raise _unusable(f"{WEIGHTS.name} cannot be read ({problem.strerror})") from problem
+    data = WEIGHTS.read_bytes()
     if hashlib.sha256(data).hexdigest() != card["sha256"]:
         raise _unusable(f"{WEIGHTS.name} is damaged: its SHA-256 is not the one on record")
+    return data
+
+
+def _fitted(name: str) -> dict[str, Any]:
+    """Return what was fitted on what this judge says."""
+    data: dict[str, Any] = json.loads(FITTED.read_text(encoding="utf-8"))
+    if data["judge"] != name:
+        raise _unusable(f"{FITTED.name} was fitted on {data['judge']}, and this is {name}")
     return data
 
 
@@ -220,21 +239,21 @@ def _judged(heads: "Heads", readings: Sequence[Reading], states: Sequence[Floats
     pointed: list[float] = []
     with torch.inference_mode():
         for reading, rows in zip(readings, states, strict=True):
-            every = torch.from_numpy(rows)
+            state = torch.from_numpy(rows)
             # A sentence without a token has only its mark.
-            means = torch.stack([every[min(a, b - 1) : b].mean(0) for a, b in reading.tokens])
-            logits = heads.sentences(every[list(reading.marks)], means) - heads.nothing(every[0])
+            means = torch.stack([state[min(a, b - 1) : b].mean(0) for a, b in reading.tokens])
+            logits = heads.sentences(state[list(reading.marks)], means) - heads.nothing(state[0])
             answers.append(logits.numpy())
-            ends = heads.span(every).numpy()
-            inside = np.concatenate([ends[a:b] for a, b in reading.tokens] or [ends[:1]])
+            ends = heads.span(state).numpy()
+            inside = np.concatenate([ends[a:b] for a, b in reading.tokens])
             total = np.logaddexp.reduce(inside, axis=0)
             for (a, b), offsets in zip(reading.tokens, reading.offsets, strict=True):
                 span, log_probability = _best_span(ends[a:b] - total, offsets)
                 spans.append(span)
                 pointed.append(log_probability)
-    every_answer = np.concatenate(answers) if answers else np.array([NOTHING], np.float32)
-    together = float(np.logaddexp.reduce(every_answer))
-    return Told(every_answer, together, tuple(spans), np.array(pointed, np.float32))
+    every = np.concatenate([np.empty(0, np.float32), *answers])
+    together = max(float(np.logaddexp.reduce(every)), NOTHING)
+    return Told(every, together, tuple(spans), np.array(pointed, np.float32))
 
 
 def _best_span(ends: Floats, offsets: Sequence[Span]) -> tuple[Span, float]:
@@ -247,7 +266,7 @@ def _best_span(ends: Floats, offsets: Sequence[Span]) -> tuple[Span, float]:
     together = ends[:, :1] + ends[None, :, 1]
     size = len(ends)
     ahead = np.arange(size)[None, :] - np.arange(size)[:, None]
-    together = np.where((ahead >= 0) & (ahead < LONGEST_SPAN), together, NOTHING * 2)
+    together = np.where((ahead >= 0) & (ahead < LONGEST_SPAN), together, -np.inf)
     first, last = divmod(int(together.argmax()), size)
     return (offsets[first][0], offsets[last][1]), float(together[first, last])
 

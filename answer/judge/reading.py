@@ -20,10 +20,12 @@ Ids = NDArray[np.int64]
 
 SENTENCE_MARK, CLAIM_MARK = 1, 2
 """Tokens of BERT's vocabulary that stand for nothing ("[unused0]", "[unused1]")."""
-CLS, SEP, PAD = 101, 102, 0
+CLS, SEP, UNKNOWN = 101, 102, 100
 LONGEST = 320
 """Tokens that are read at once."""
 LONGEST_QUESTION = 64
+"""Of a longer question the end is read: what was asked before leads a follow-up."""
+LONGEST_CLAIM = 128
 LONGEST_PLACE = 24
 
 
@@ -44,6 +46,10 @@ class Reading:
     offsets: tuple[tuple[Span, ...], ...]
 
 
+LETTERS_READ = 1.5
+"""Letters a token from which on a text counts as read, and not spelt letter by letter."""
+
+
 class Reader:
     """Cuts texts into the tokens of the model in a folder."""
 
@@ -51,6 +57,12 @@ class Reader:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+
+    def can_read(self, text: str) -> bool:
+        """Whether a text is read in pieces of words, as those of another script are not."""
+        tokens = self._tokenizer.encode(text, add_special_tokens=False)
+        letters = sum(c.isalnum() for c in text)
+        return UNKNOWN not in tokens.ids and letters >= LETTERS_READ * len(tokens.ids)
 
     def read(
         self, question: str, place: str, sentences: Sequence[str], *, claim: bool = False
@@ -61,7 +73,10 @@ class Reader:
         """
         texts = [question, place, *sentences]
         asked, where, *said = self._tokenizer.encode_batch(texts, add_special_tokens=False)
-        head = [CLS, *([CLAIM_MARK] if claim else []), *asked.ids[:LONGEST_QUESTION], SEP]
+        if claim:
+            head = [CLS, CLAIM_MARK, *asked.ids[:LONGEST_CLAIM], SEP]
+        else:
+            head = [CLS, *asked.ids[-LONGEST_QUESTION:], SEP]
         middle = [*where.ids[-LONGEST_PLACE:], SEP]
         room = LONGEST - len(head) - len(middle) - 1
         at = 0

@@ -1,5 +1,6 @@
 """Scoring evidence with the judge."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from answer.evidence import Candidate, Close, FeatureScorer, Matrix, Regression, Scores
-from answer.judge.judge import FITTED, NOTHING, Judge, Passage, Told
+from answer.judge.judge import NOTHING, Judge, Readable, Told
 from retrieval import Hit
 
 SENTENCES = 12
 """Sentences whose passages are read, of those whose features promise most."""
 PASSAGES = 6
-"""Passages that are read at most: 15 ms each."""
+"""Readables that are read at most: 15 ms each."""
 SURE = -1.6
 """Least log probability of words that are pointed out: one in five."""
 
@@ -34,25 +35,31 @@ class JudgeScorer:
         tells."""
         self.judge = judge
         self._features = features
-        self._reading = reading or Regression(_bundled()["reading"], 1 + len(self.tells))
-        self.name = judge.name
+        self._reading = reading or Regression(judge.fitted["reading"], 1 + len(self.tells))
+        self.name = f"{judge.name}.{_digest(judge.fitted)}" if judge.fitted else judge.name
 
     def decision(self) -> dict[str, Any]:
         """Return the decision that was fitted for it."""
-        found: dict[str, Any] = _bundled()["decision"]
+        found: dict[str, Any] = self.judge.fitted["decision"]
         return found
 
     def warm_up(self) -> None:
         """Load the judge."""
-        self.judge.read("warm up", [Passage("", ("warm up",))])
+        self.judge.read("warm up", [Readable("", ("warm up",))])
 
     def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Scores:
         """Return one logit a candidate; those that are not read come after those that are."""
         return self.closely(question, candidates, rows).scores(self._reading)
 
     def closely(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Close:
-        """Read the passages whose sentences promise most."""
+        """Read the passages whose sentences promise most.
+
+        Of a question in a script that the judge does not read it tells what it tells on average.
+        """
         rough, best = self._features.best(rows, SENTENCES)
+        if not self.judge.can_read(question):
+            usual = self.decision()["mean"][-len(self.tells) :]
+            return Close(rough, best, np.tile(usual, (len(best), 1)), [None] * len(best))
         told = self._told(question, _first([candidates[i].hit for i in best]))
         read = np.array([i for i, c in enumerate(candidates) if id(c.hit) in told], np.intp)
         says, spans = [], []
@@ -64,7 +71,7 @@ class JudgeScorer:
         return Close(rough, read, np.array(says, np.float64), spans)
 
     def _told(self, question: str, hits: Sequence[Hit]) -> dict[int, Told]:
-        passages = [Passage(hit.place, hit.passage.quotable) for hit in hits]
+        passages = [Readable(hit.place, hit.passage.quotable) for hit in hits]
         found = self.judge.read(question, passages)
         return {id(hit): judged for hit, judged in zip(hits, found, strict=True)}
 
@@ -80,6 +87,6 @@ def _row(judged: Told, number: int) -> list[float]:
     return [max(float(value), NOTHING) for value in said]
 
 
-def _bundled() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(FITTED.read_text(encoding="utf-8"))
-    return data
+def _digest(fitted: dict[str, Any]) -> str:
+    """Return the start of a hash: what was calibrated with other weights does not count."""
+    return hashlib.sha256(json.dumps(fitted, sort_keys=True).encode()).hexdigest()[:6]
