@@ -88,20 +88,7 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
     )
     text = TEXT.format(
         end_to_end=_table(("", "with", "without"), end),
-        sources=_table(
-            (
-                "source",
-                "questions",
-                "best",
-                "between",
-                "cosine",
-                "area",
-                "between",
-                "cosine",
-                "words, F1",
-            ),
-            [(s["source"], *(_cell(s[n]) for n in (*names, "span_f1"))) for s in sources],
-        ),
+        sources=_table(heads, [(s["source"], *(_cell(s[n]) for n in names)) for s in sources]),
         elsewhere=_table(
             (
                 "set",
