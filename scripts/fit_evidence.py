@@ -127,7 +127,7 @@ def main() -> None:
         ranks = _fit_passages([f for f in found if f.asking.row["id"] not in held_out])
         found = [_again(f, ranks) for f in found]
         library.close()
-        judge = Judge(Path(home, "judge"))
+        judge = Judge(Path(home, "judge"), fitted=False)
         _fit_all(args.kit, found, held_out, ranks, embedder, judge)
 
 

@@ -60,9 +60,11 @@ class Reader:
 
     def can_read(self, text: str) -> bool:
         """Whether a text is read in pieces of words, as those of another script are not."""
-        tokens = self._tokenizer.encode(text, add_special_tokens=False)
+        if text.isascii():
+            return True
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         letters = sum(c.isalnum() for c in text)
-        return UNKNOWN not in tokens.ids and letters >= LETTERS_READ * len(tokens.ids)
+        return 2 * ids.count(UNKNOWN) <= len(ids) and letters >= LETTERS_READ * len(ids)
 
     def read(
         self, question: str, place: str, sentences: Sequence[str], *, claim: bool = False

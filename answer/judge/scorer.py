@@ -36,6 +36,9 @@ class JudgeScorer:
         self.judge = judge
         self._features = features
         self._reading = reading or Regression(judge.fitted["reading"], 1 + len(self.tells))
+        self._usual = np.zeros(len(self.tells))
+        if judge.fitted:
+            self._usual = np.array(judge.fitted["decision"]["mean"][-len(self.tells) :])
         self.name = f"{judge.name}.{_digest(judge.fitted)}" if judge.fitted else judge.name
 
     def decision(self) -> dict[str, Any]:
@@ -58,8 +61,7 @@ class JudgeScorer:
         """
         rough, best = self._features.best(rows, SENTENCES)
         if not self.judge.can_read(question):
-            usual = self.decision()["mean"][-len(self.tells) :]
-            return Close(rough, best, np.tile(usual, (len(best), 1)), [None] * len(best))
+            return Close(rough, best, np.tile(self._usual, (len(best), 1)), [None] * len(best))
         told = self._told(question, _first([candidates[i].hit for i in best]))
         read = np.array([i for i, c in enumerate(candidates) if id(c.hit) in told], np.intp)
         says, spans = [], []
