@@ -45,7 +45,7 @@ from sklearn.metrics import roc_auc_score
 from answer.conversation import rewritten
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.judge import Judge, JudgeScorer, Told
-from answer.judge.judge import Readable
+from answer.judge.judge import Readable, shared_words
 from answer.types import Evidence
 from ingest import Job, Options, Sandbox
 from retrieval import Library, SentenceTransformerEmbedder
@@ -61,7 +61,7 @@ from web.wiring import stay_offline
 EIGHT = 8
 DEV_ROWS = 1200
 """Of each source."""
-QUICK_ROWS = 150
+QUICK_ROWS = 40
 SAMPLES = 500
 """Of the bootstrap."""
 COMPANIES = ("AAPL", "NVDA")
@@ -107,7 +107,7 @@ def main() -> None:
         judge = Judge(home / "judge")
         rows = QUICK_ROWS if given.quick else DEV_ROWS
         lines = [*_by_source(given.kit, judge, embedder, rows)]
-        support = _support(given.kit, judge, None if not given.quick else 400)
+        support = _support(given.kit, judge, None if not given.quick else 180)
         lines.append(support)
         e2e = given.kit / "e2e"
         questions = _set(e2e / "questions.jsonl")
@@ -208,9 +208,9 @@ def _support(kit: Path, judge: Judge, most: int | None) -> dict[str, Any]:
         by_source[row["source"]].append(row)
     line: dict[str, Any] = {"bench": "judge", "support": True}
     for source, some in by_source.items():
-        said = judge.support_logits([(row["claim"], row["evidence"]) for row in some])
+        said = [p or 0.0 for p in judge.supports([(r["claim"], r["evidence"]) for r in some])]
         borne = [row["label"] == "supported" for row in some]
-        words = [_in_common(row["claim"], row["evidence"]) for row in some]
+        words = [shared_words(row["claim"], row["evidence"]) for row in some]
         pairs = list(zip(borne, said, strict=True))
         by_claim: dict[str, list[tuple[bool, float]]] = defaultdict(list)
         for row, pair in zip(some, pairs, strict=True):
@@ -228,11 +228,6 @@ def _support(kit: Path, judge: Judge, most: int | None) -> dict[str, Any]:
 
 def _auc_of_groups(groups: Sequence[Sequence[tuple[bool, float]]]) -> float | None:
     return _auc([pair for group in groups for pair in group])
-
-
-def _in_common(claim: str, evidence: str) -> float:
-    mine, theirs = set(stems_of(claim)), set(stems_of(evidence))
-    return len(mine & theirs) / max(1, len(mine))
 
 
 def _end_to_end(

@@ -47,7 +47,7 @@ from answer.evidence import (
     decision_features,
 )
 from answer.judge import Judge, JudgeScorer
-from answer.judge.judge import FITTED
+from answer.judge.judge import FITTED, SUPPORT_FEATURES
 from ingest import Job, Options, Sandbox
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder, ranking
 from retrieval.ranking import Asked
@@ -162,14 +162,16 @@ def _fit_all(
     _write(FITTED, {**provenance, **ours, **told})
 
 
-def _fit_support(kit: Path, judge: Judge) -> dict[str, float]:
-    """Return the factor and constant that make support a probability (Platt 1999)."""
+def _fit_support(kit: Path, judge: Judge) -> dict[str, Any]:
+    """Return the weights and constant that make support a probability."""
     rows = judge_data.claims(kit, "fit")
-    logits = judge.support_logits([(row["claim"], row["evidence"]) for row in rows])
+    found = judge.support_features([(row["claim"], row["evidence"]) for row in rows])
     borne = [row["label"] == "supported" for row in rows]
-    model = LogisticRegression(C=10.0).fit(np.array(logits)[:, None], borne)
-    factor, constant = float(model.coef_[0][0]), float(model.intercept_[0])
-    return {"claims": len(rows), "factor": round(factor, 4), "constant": round(constant, 4)}
+    model = LogisticRegression(C=10.0).fit(found, borne)
+    constant = round(float(model.intercept_[0]), 4)
+    weights = _rounded(model.coef_[0])
+    names = list(SUPPORT_FEATURES)
+    return {"claims": len(rows), "features": names, "weights": weights, "constant": constant}
 
 
 def _remembering(scorer: S) -> S:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from answer.errors import JudgeUnavailable
-from answer.evidence import sigmoid
+from answer.evidence import Matrix, sigmoid
 from answer.judge.reading import Reader, Reading, padded
+from retrieval.ranking import stems_of
 from retrieval.types import Span
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ LONGEST_SPAN = 24
 """Tokens of the words that are pointed out in a sentence."""
 NOTHING = -20.0
 """The logit of what was not read."""
+
+SUPPORT_FEATURES = (
+    "borne_out",  # log odds of the head
+    "shared",  # share of the claim's words that stand in the evidence
+)
 
 Floats = NDArray[np.float32]
 
@@ -109,13 +115,18 @@ class Judge:
         """
         reader, _ = self._loaded()
         scale = self.fitted["support"]
-        logits = np.array(self.support_logits(claims)) * scale["factor"] + scale["constant"]
+        logits = self.support_features(claims) @ np.array(scale["weights"]) + scale["constant"]
         pairs = zip(sigmoid(logits), claims, strict=True)
         return [float(p) if reader.can_read(claim) else None for p, (claim, _) in pairs]
 
     def can_read(self, text: str) -> bool:
         """Whether it knows the words of a text, as it does not those of another script."""
         return self._loaded()[0].can_read(text)
+
+    def support_features(self, claims: Sequence[tuple[str, str]]) -> Matrix:
+        """Return SUPPORT_FEATURES of each claim and evidence: shape (claims, features)."""
+        shares = [shared_words(claim, evidence) for claim, evidence in claims]
+        return np.column_stack([self.support_logits(claims), shares])
 
     def support_logits(self, claims: Sequence[tuple[str, str]]) -> list[float]:
         """Return the log odds that evidence bears a claim out; of the best part, if it is long."""
@@ -157,6 +168,12 @@ class Judge:
                 self._encoder, self._backend = _choose(encoder, reader, self._graphs, self.card)
                 self._reader = reader
             return self._reader, self._heads
+
+
+def shared_words(claim: str, evidence: str) -> float:
+    """Return the share of a claim's words that stand in evidence."""
+    mine = set(stems_of(claim))
+    return len(mine & set(stems_of(evidence))) / max(1, len(mine))
 
 
 def _base(card: dict[str, Any]) -> Path:
