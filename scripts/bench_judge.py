@@ -59,7 +59,7 @@ from web.settings import Settings
 from web.wiring import stay_offline
 
 EIGHT = 8
-DEV_ROWS = 1200
+DEV_ROWS = 300
 """Of each source."""
 QUICK_ROWS = 40
 SAMPLES = 500
