@@ -27,6 +27,7 @@ The questions of the end-to-end kit over its documents: eight candidates a quest
 What no training source is like: questions to the sample documents in `corpus/` (right is a sentence
 that holds the answer), the last questions of MTRAG-UN's conversations over all of its passages, and
 questions to filings of two companies (right is a sentence of a right passage, or of a right file).
+There is a row for each of these that was run.
 
 {elsewhere}
 
