@@ -11,7 +11,7 @@ A reader of the embedder's size that Footnote brings along: all-MiniLM-L6-v2 wit
 adapters and four heads ([its card](../answer/judge/CARD.md)). It reads a question together with a
 passage, sentence by sentence, and says which sentence answers, whether any does, which words of it
 do, and whether a passage bears out a claim. Printed by `python -m scripts.bench_judge KIT --write`
-on 2 cores; nothing below was trained on.
+on 2 cores. Nothing below was trained on, but for the overlaps that the card names.
 
 ## Asked as a reader asks
 
