@@ -18,7 +18,7 @@ The tables below are of passages of 160 tokens and without the judge. With 240 t
 judge, 150 questions of each set from the half to report (82 of ClapNQ): hit@5 QED .967, SQuAD 2.0
 .927, ClapNQ .988; the best sentence is a marked one in .682 (QED) and .691 (ClapNQ), one of the
 best three in .907 and .926. What is missing is told in [judge.md](judge.md), over the smaller
-end-to-end kit: area .970 with the document left out, .804 against adversarial questions.
+end-to-end kit: area .968 with the document left out, .804 against adversarial questions.
 
 ## Which passage
 
