@@ -1,10 +1,10 @@
 """The tables and pictures of what scripts/bench_judge.py measured."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).parents[1] / "docs"
+from scripts.retrieval_report import DOCS, table
+
 TEXT = """# The judge
 
 A reader of the embedder's size that Footnote brings along: all-MiniLM-L6-v2 with trained low-rank
@@ -88,9 +88,9 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
         "words, F1",
     )
     text = TEXT.format(
-        end_to_end=_table(("", "with", "without"), end),
-        sources=_table(heads, [(s["source"], *(_cell(s[n]) for n in names)) for s in sources]),
-        elsewhere=_table(
+        end_to_end=table(("", "with", "without"), end),
+        sources=table(heads, [(s["source"], *(_cell(s[n]) for n in names)) for s in sources]),
+        elsewhere=table(
             (
                 "set",
                 "questions",
@@ -103,7 +103,7 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
             ),
             [(one["set"], *(_cell(one[n]) for n in ELSEWHERE)) for one in lines if "set" in one],
         ),
-        claims=_table(
+        claims=table(
             ("source", "claims", "rows", "area", "between", "words"),
             [
                 (
@@ -172,8 +172,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return f"{value[0]:.2f} to {value[1]:.2f}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

@@ -76,7 +76,7 @@ def write_report(rows: Sequence[Row]) -> None:
     sizes = sorted((row for row in rows if "passages" in row), key=lambda row: row["passages"])
     (absent,) = [row for row in rows if row["bench"] == "absent"]
     text = TEXT.format(
-        rankings=_table(
+        rankings=table(
             ("set", "questions", "ranking", "hit@1", "hit@5", "hit@20", "nDCG@10", "ms, p50 / p95"),
             (
                 (
@@ -87,7 +87,7 @@ def write_report(rows: Sequence[Row]) -> None:
                 for row in rankings
             ),
         ),
-        sentences=_table(
+        sentences=table(
             ("set", "questions", "best", "best three"),
             (
                 (
@@ -100,14 +100,14 @@ def write_report(rows: Sequence[Row]) -> None:
                 if "sentence" in row
             ),
         ),
-        absent=_table(
+        absent=table(
             ("what is missing", "questions", "area"),
             (
                 (name, absent["questions"][kind], f"{absent['auc'][kind]:.3f}")
                 for kind, name in NAMES.items()
             ),
         ),
-        sizes=_table(
+        sizes=table(
             ("passages", "whole, p50 / p95", "question", "vectors", "words", "first search, s"),
             (
                 (
@@ -181,6 +181,7 @@ def _both(quantiles: Mapping[str, float]) -> str:
     return f"{quantiles['p50']:.0f} / {quantiles['p95']:.0f}"
 
 
-def _table(names: Sequence[str], rows: Iterator[Sequence[Any]] | Any) -> str:
+def table(names: Sequence[str], rows: Iterator[Sequence[Any]] | Any) -> str:
+    """Return a table in Markdown."""
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

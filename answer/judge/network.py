@@ -117,13 +117,14 @@ def transformer(folder: Path) -> Any:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    return BertModel.from_pretrained(
+    model = BertModel.from_pretrained(
         folder,
-        add_pooling_layer=False,
         attn_implementation="sdpa",
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
+    model.pooler = None  # loaded with the rest, since transformers prints what it leaves out
+    return model
 
 
 def _two_layers(size: int, outputs: int) -> nn.Sequential:
