@@ -163,15 +163,21 @@ def _fit_all(
 
 
 def _fit_support(kit: Path, judge: Judge) -> dict[str, Any]:
-    """Return the weights and constant that make support a probability."""
+    """Return the weights and constant that make support a probability; every source of claims
+    weighs the same, since they differ in what makes a claim fail."""
     rows = judge_data.claims(kit, "fit")
     found = judge.support_features([(row["claim"], row["evidence"]) for row in rows])
     borne = [row["label"] == "supported" for row in rows]
-    model = LogisticRegression(C=10.0).fit(found, borne)
+    sources = [row["source"] for row in rows]
+    weights = [len(rows) / len(set(sources)) / sources.count(source) for source in sources]
+    model = LogisticRegression(C=10.0).fit(found, borne, sample_weight=weights)
     constant = round(float(model.intercept_[0]), 4)
-    weights = _rounded(model.coef_[0])
-    names = list(SUPPORT_FEATURES)
-    return {"claims": len(rows), "features": names, "weights": weights, "constant": constant}
+    return {
+        "claims": len(rows),
+        "features": list(SUPPORT_FEATURES),
+        "weights": _rounded(model.coef_[0]),
+        "constant": constant,
+    }
 
 
 def _remembering(scorer: S) -> S:
