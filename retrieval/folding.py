@@ -1,11 +1,13 @@
 """Saying the same thing once: near-duplicates are folded, neighbours become one hit."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from retrieval.types import Hit
 from retrieval.words import words
 
+DIGIT = re.compile(r"\d")
 RUN = 3
 """Words in a row that are compared."""
 ALIKE = 0.8
@@ -24,7 +26,7 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
     for hit in hits:
         found = words(hit.passage.text)
         runs = frozenset(zip(*(found[at:] for at in range(RUN)), strict=False))
-        numbers = sorted(word for word in found if any(c.isdigit() for c in word))
+        numbers = sorted(filter(DIGIT.search, found))
         same = [at for at, (r, n) in enumerate(seen) if n == numbers and _alike(r, runs)]
         if same:
             first = kept[same[0]]

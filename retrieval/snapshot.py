@@ -24,8 +24,9 @@ CANDIDATES = 100
 """Passages that each ranking proposes."""
 WEIGHED = 40
 """Passages that are read and weighed, of those that promise most."""
-POSTINGS = 20_000
-"""Passages that bm25 is reckoned for: about 10 ms."""
+POSTINGS = 12_000
+"""Passages that bm25 is reckoned for: about 10 ms. With a fifth of it in a library of 20,000 passages
+the right one was among the first five for one question in 250 fewer."""
 FILTERS_KEPT = 16
 
 

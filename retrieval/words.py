@@ -22,11 +22,14 @@ EAST_ASIAN = (
 )
 SOUTHEAST_ASIAN = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 INDIC = re.compile(r"[\u0900-\u109f\u1780-\u17ff]")
+MAY_COMBINE = re.compile(r"[\u0300-\u1fff\u20d0-\u20ff\u2c00-\U0010ffff]")
+"""All accents, and letters among them; not the dashes and quotation marks that most texts have."""
 MARKS = "".join(c for c in map(chr, range(0x900, 0xE00)) if unicodedata.category(c)[0] == "M")
 """Vowel signs and the like, which are part of a word though they are no letters."""
 WORD = re.compile(
     rf"[{EAST_ASIAN}]+|[{SOUTHEAST_ASIAN}]+|(?:[^\W_{EAST_ASIAN}{SOUTHEAST_ASIAN}]|[{MARKS}])+"
 )
+SPACELESS = re.compile(f"[{EAST_ASIAN}{SOUTHEAST_ASIAN}]")
 RUNS = ((re.compile(f"[{EAST_ASIAN}]"), 2), (re.compile(f"[{SOUTHEAST_ASIAN}]"), 3))
 BEYOND_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff\uf900-\U0003ffff]")
 STEMMERS = {
@@ -50,8 +53,9 @@ STOP_WORDS = frozenset(
 
 def words(text: str) -> list[str]:
     """Return a text's words in order: lower case, without accents, not stemmed."""
-    found = WORD.findall(_bare(text))
-    if text.isascii():
+    bare = _bare(text)
+    found = WORD.findall(bare)
+    if bare.isascii() or not SPACELESS.search(bare):
         return found
     return [piece for word in found for piece in _pieces(word)]
 
@@ -92,8 +96,12 @@ def _bare(text: str) -> str:
     if text.isascii():
         return text.lower()
     apart = unicodedata.normalize("NFKD", text.lower())
-    kept = "".join(c for c in apart if not unicodedata.combining(c) or INDIC.match(c))
-    return unicodedata.normalize("NFC", kept)
+    return unicodedata.normalize("NFC", MAY_COMBINE.sub(_unless_accent, apart))
+
+
+def _unless_accent(found: re.Match[str]) -> str:
+    c = found[0]
+    return "" if unicodedata.combining(c) and not INDIC.match(c) else c
 
 
 def _pieces(word: str) -> list[str]:
