@@ -13,8 +13,9 @@ from answer.evidence import Judgement
 from answer.gate import SupportScorer, check
 from answer.model import LanguageModel
 from answer.parts import parts_of
-from answer.prompt import build_prompt
+from answer.prompt import VERSION, build_prompt
 from answer.quoting import quotes
+from answer.receipts import Method, Receipts
 from answer.types import (
     Answer,
     Citation,
@@ -25,6 +26,7 @@ from answer.types import (
     Timings,
     Usage,
     Withheld,
+    text_of,
 )
 from retrieval import Filters, Library
 from retrieval.sentences import sentence_spans
@@ -83,14 +85,19 @@ class Answerer:
         passages: int,
         threshold: float,
         support: SupportScorer | None = None,
+        receipts: Receipts | None = None,
     ) -> None:
-        """`support` has the last word on what the model wrote, where there is something to ask."""
+        """`support` has the last word on what the model wrote, where there is something to ask.
+
+        Every answer leaves its receipt in `receipts`.
+        """
         self._library = library
         self._model = model
         self._judgement = judgement
         self._passages = passages
         self._threshold = threshold
         self._support = support
+        self._receipts = receipts
         self._conversations = Conversations()
 
     def warm_up(self) -> None:
@@ -109,6 +116,26 @@ class Answerer:
 
         A refusal is the Answer alone. Closing the iterator stops the model.
         """
+        with closing(self._events(ask)) as events:
+            for event in events:
+                if isinstance(event, Answer) and self._receipts:
+                    self._receipts.record(event, self.method(ask), ask.filters)
+                yield event
+
+    def method(self, ask: Ask) -> Method:
+        """Return what decides an answer beside the documents and the model."""
+        return Method(
+            prompt=VERSION,
+            threshold=self._threshold,
+            passages=ask.top_k or self._passages,
+            judge=self._judgement.scorer.name,
+            calibrated=self._judgement.calibrated,
+            embedder=self._library.embedder,
+            sentences=EVIDENCE_SHOWN,
+            max_tokens=MAX_TOKENS,
+        )
+
+    def _events(self, ask: Ask) -> Generator[Event, None, None]:
         draft = _Draft(ask.question, time.perf_counter())
         snapshot = self._library.snapshot()
         draft.generation = snapshot.generation
@@ -254,7 +281,7 @@ class _Draft:
             id=str(uuid.uuid4()),
             question=self.question,
             status=status,
-            text=" ".join(_marked(s) for s in self.sentences),
+            text=text_of(self.sentences),
             sentences=tuple(self.sentences),
             citations=tuple(self.citations),
             generation=self.generation,
@@ -308,7 +335,3 @@ def _nearest(parts: Sequence[_Part]) -> tuple[Citation, ...]:
     nearest = [evidence for turn in turns for evidence in turn if evidence is not None]
     shown = nearest[: max(NEAREST, len(parts))]
     return tuple(Citation.of(e, n) for n, e in enumerate(shown, start=1))
-
-
-def _marked(sentence: Sentence) -> str:
-    return f"{sentence.text} {''.join(f'[{n}]' for n in sentence.citations)}"

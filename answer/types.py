@@ -1,5 +1,6 @@
 """What an answer is made of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -79,6 +80,11 @@ class Sentence:
     text: str
     citations: tuple[int, ...]
     support: float
+
+
+def text_of(sentences: Iterable[Sentence]) -> str:
+    """Return sentences as one text, each with the numbers it cites."""
+    return " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from answer.errors import ReceiptsUnavailable
+from answer.receipts import FILE, Receipts
 from ingest import IngestError, Sandbox, ocr
 from ingest.mending import mend
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
@@ -51,14 +54,21 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
     """Check that all of the library is what was written, and say what this machine can do."""
     chosen = settings(home=home)
     library, embedder = wiring.open_library(chosen)
+    receipts = wiring.open_receipts(chosen, library)
     with Sandbox() as sandbox:
         machine = _machine(embedder, sandbox, wiring.describe_scorer(chosen, embedder))
-        found = list(library.doctor().examine())
+        damaged = list(library.doctor().examine())
+        found = [*damaged, *_faults(receipts)]
         left = found
-        if repair and found:
+        if repair and damaged:
             with library.writing():
-                left = [d for d in found if not _repaired(library, embedder, sandbox, d, chosen)]
+                left = [d for d in damaged if not _repaired(library, embedder, sandbox, d, chosen)]
                 library.tidy()
+        if repair:
+            with suppress(ReceiptsUnavailable):  # which is then told as a fault
+                receipts.forget_erased()
+            left = [*(d for d in damaged if d in left), *_faults(receipts)]
+    receipts.close()
     library.close()
     if as_json:
         print_json({"machine": machine, "damage": [asdict(d) for d in found], "left": len(left)})
@@ -66,6 +76,11 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
         _print(machine, found, left if repair else found)
     if left:
         sys.exit(1)
+
+
+def _faults(receipts: Receipts) -> list[Damage]:
+    """Return what is wrong with the receipts."""
+    return [Damage(Part.RECEIPTS, FILE, fault.problem, fault.remedy) for fault in receipts.faults()]
 
 
 def _repaired(
