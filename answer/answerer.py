@@ -174,6 +174,7 @@ class Answerer:
         most = len(draft.sentences) + MAX_SENTENCES
         try:
             draft.model = self._model.card
+            draft.read |= {e.hit.document.id for e in evidence}
             with closing(_sentences(self._model, draft, asked, evidence)) as sentences:
                 for written in sentences:
                     verdict = check(written, evidence, asked, self._support)
@@ -226,6 +227,7 @@ class _Draft:
     sentences: list[Sentence] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)
     model: ModelCard | None = None
     usage: Usage = field(default_factory=Usage)
     retrieval_ms: int = 0
@@ -294,6 +296,7 @@ class _Draft:
             usage=self.usage,
             searched_for=self.searched_for,
             unanswered=self.unanswered,
+            read=tuple(sorted(self.read)),
         )
 
     def _elapsed(self) -> int:

@@ -141,7 +141,8 @@ class Answer:
     `reason` says why an answer is quoted or not found; None when the model answered.
     `probability` is how likely the best evidence is to hold the answer. `searched_for` is the
     question as it was searched for, None if that is how it was asked. Of several questions in
-    one `unanswered` are those that the documents do not answer.
+    one `unanswered` are those that the documents do not answer. `read` are the documents whose
+    words the model was shown, by id.
     """
 
     id: str
@@ -160,3 +161,4 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     searched_for: str | None = None
     unanswered: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ from answer.judge import judged_by
 from answer.model import LanguageModel
 from answer.receipts import FILE, Check, Receipt, Receipts, State
 from answer.receipts.record import OF_A_CITATION, OF_AN_ANSWER, sha256
-from answer.types import Citation
+from answer.types import Citation, Withheld
 from ingest import Sandbox
 from retrieval import Filters, SentenceTransformerEmbedder
 from tests.conftest import JUDGE, ROOT, Shelf
@@ -167,6 +167,7 @@ def test_a_receipt_holds_the_answer_and_how_it_was_made(
     receipt = kept(receipts, answer)
     assert receipt.answer == answer
     assert receipt.answer.model == model.card
+    assert receipt.answer.read == (office.zebras(),)
     assert receipt.filters == ask.filters
     assert (receipt.method.passages, receipt.method.threshold) == (4, 0.5)
     assert receipt.method.judge.startswith(JUDGE.name)
@@ -333,6 +334,22 @@ def test_what_else_an_answer_rests_on_stays_when_one_document_is_erased(
     assert [c.quote for c in left.citations if c.path == "bicycles.md"] == [
         c.quote for c in answer.citations if c.path == "bicycles.md"
     ]
+
+
+def test_what_was_withheld_goes_with_a_document_that_was_only_read(
+    office: Office, receipts: Receipts
+) -> None:
+    bicycles = office.ask(receipts, "What does a bicycle permit cost?")
+    strange = Withheld("A quizzaciously striped bicycle.", "it is not in the cited words")
+    answer = replace(bicycles, id=str(uuid4()), withheld=(strange,), read=(office.zebras(),))
+    receipts.record(answer, office.answerer(None).method(Ask(FEE)))
+    assert check(receipts, answer).state is State.AS_IT_WAS
+
+    office.erase(receipts)
+
+    assert not office.holds("quizzaciously")
+    assert kept(receipts, answer).answer.text == answer.text
+    assert check(receipts, answer).state is State.CHANGED
 
 
 def test_a_document_erased_while_it_is_answered_from_leaves_no_words(

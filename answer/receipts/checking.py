@@ -1,6 +1,6 @@
 """Does what a receipt says still hold?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -61,7 +61,9 @@ class Checker:
 
     def _sources(self, receipt: Receipt) -> Iterator[tuple[State, str]]:
         answer = receipt.answer
-        cited: Iterable[Citation] = (*answer.citations, *answer.nearest)
+        cited = (*answer.citations, *answer.nearest)
+        if set(receipt.erased) - {citation.document_id for citation in cited}:
+            yield State.CHANGED, "a document the model had read was erased, and what was withheld"
         for citation in cited:
             for state, note in self._source(citation, citation.document_id in receipt.erased):
                 yield state, f"{citation.path}: {note}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 OF_AN_ANSWER = frozenset(
-    """id question status generation timings probability reason model usage unanswered
+    """id question status generation timings probability reason model usage unanswered read
     text sentences citations nearest""".split()
 )
 """What stays of an answer that a document was erased from; of the last four, what is not its."""
@@ -66,9 +66,9 @@ class Receipt:
 
     @property
     def documents(self) -> set[str]:
-        """The documents whose words it holds."""
+        """The documents whose words it may hold: what was withheld may be of any that was read."""
         quoted = (*self.answer.citations, *self.answer.nearest)
-        return {citation.document_id for citation in quoted} - set(self.erased)
+        return {*(c.document_id for c in quoted), *self.answer.read} - set(self.erased)
 
     def without_question(self) -> "Receipt":
         """Leave out what the reader asked, and what repeats it."""
