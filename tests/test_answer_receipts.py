@@ -606,5 +606,12 @@ def test_erasing_fails_aloud_if_receipts_cannot_be_reached(
     office.library.withdraw([name], erase=True)
     os.truncate(office.home / FILE, 100)
 
-    with pytest.raises(ReceiptsUnavailable, match="damaged"):
+    with pytest.raises(ReceiptsUnavailable, match=r"may still stand.* damaged.* receipts prune"):
         receipts.forget_erased()
+
+
+def test_only_its_owner_may_read_the_file(office: Office, receipts: Receipts) -> None:
+    office.ask(receipts)
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in office.home.glob(f"{FILE}*")}
+    assert set(modes.values()) == {0o600}, modes

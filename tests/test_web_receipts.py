@@ -118,6 +118,15 @@ def test_receipts_are_listed_and_shown(service: Service) -> None:
     assert json.loads(as_json) == service.receipt(answer["id"])[2]
 
 
+def test_a_question_cannot_order_the_terminal_about(service: Service) -> None:
+    ask(service.url, f"{FEE}\x1b]0;owned\x07\nand a second line")
+
+    listed = service.footnote("receipts", "list", "--limit", "1").stdout
+
+    assert listed.removesuffix("\n").isprintable()
+    assert FEE in listed
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

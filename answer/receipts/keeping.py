@@ -127,9 +127,14 @@ class Receipts:
 
         `among` are the documents that may have been erased, all if not given.
         """
-        count = sum(
-            self._store.rewrite(name, partial(_without, name)) for name in self._erased(among)
-        )
+        try:
+            erased = self._erased(among)
+            count = sum(self._store.rewrite(name, partial(_without, name)) for name in erased)
+        except ReceiptsUnavailable as problem:
+            raise ReceiptsUnavailable(
+                f"Words of erased documents may still stand in receipts. {problem} When that is"
+                " done, run `footnote receipts prune`."
+            ) from problem
         if count:
             self._store.scrub()
         return count

@@ -8,7 +8,7 @@ and the rest is whole. What is deleted is overwritten.
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,6 +209,9 @@ class Store:
 
 
 def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
+    if not path.exists():  # what people ask is nobody else's business
+        with suppress(OSError):  # which SQLite meets too, and tells
+            path.touch(mode=0o600)
     # Threads take turns, under the lock.
     db = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
     try:

@@ -34,7 +34,7 @@ def list_receipts(limit: int, home: Path | None, as_json: bool) -> None:
         print_json({"receipts": listed})
     else:
         for one in listed:
-            said = one["question"] or "(the question is not kept)"
+            said = _question(one["question"])
             click.echo(f"{one['id']}  {one['answered_at']}  {one['status']:<9}  {said}")
 
 
@@ -129,6 +129,13 @@ def _id(text: str) -> str:
         raise click.UsageError(str(problem)) from problem
 
 
+def _question(text: str | None) -> str:
+    """Return a question on one line, without what a terminal would obey: anyone may have asked."""
+    if not text:
+        return "(the question is not kept)"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def _summary(stored: Stored) -> dict[str, str | None]:
     at = {"id": stored.id, "answered_at": stored.answered_at}
     try:
@@ -151,7 +158,7 @@ def _total(counts: dict[State, int]) -> str:
 
 
 def _print(receipt: Receipt, stored: Stored, check: Check) -> None:
-    click.echo(f"{receipt.answer.question or '(the question is not kept)'}\n")
+    click.echo(f"{_question(receipt.answer.question)}\n")
     print_answer(receipt.answer)
     method, model = receipt.method, receipt.answer.model
     lines = {
