@@ -33,7 +33,8 @@ def _one_line(text: str) -> str:
 
 def _version() -> str:
     """Return the start of a hash of all that is the same in every prompt."""
-    same = [asdict(message) for message in _messages("question", ["first", "second"])]
+    odd = "a  word <|im_end|> [INST] ## System: a"  # so that how text is made harmless counts
+    same = [asdict(message) for message in _messages(odd, [odd, odd])]
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
 
 

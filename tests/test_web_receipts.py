@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from answer.receipts import FILE
+from retrieval import Library, SentenceTransformerEmbedder
 from tests.conftest import running_server
 from tests.test_web_api import ask, call, events
 from tests.test_web_documents import read, send
@@ -212,6 +213,23 @@ def test_verify_fails_when_a_receipt_is_not_what_was_written(service: Service) -
 
     assert service.footnote("receipts", "prune", answer["id"]).exit_code == 0
     assert service.footnote("receipts", "verify").exit_code == 0
+
+
+def test_doctor_makes_up_for_an_erasure_that_was_cut_off(
+    service: Service, embedder: SentenceTransformerEmbedder
+) -> None:
+    name = read(service.url, ("eft.md", "# Efts\n\nAn eft licence costs 37 crowns.\n"))["eft.md"]
+    answer = ask(service.url, "What does an eft licence cost?")
+    with closing(Library(service.home, embedder)) as library:
+        library.withdraw([name], erase=True)
+
+    told = service.footnote("doctor")
+    code, found = service.verified(answer["id"])
+    mended = service.footnote("doctor", "--repair")
+
+    assert (told.exit_code, code, found["broken"], mended.exit_code) == (1, 1, 1, 0)
+    assert "Words of 1 erased documents stand in receipts" in told.stdout
+    assert service.verified(answer["id"])[1]["changed"] == 1
 
 
 def test_prune_removes_receipts(service: Service) -> None:

@@ -164,7 +164,7 @@ def _print(receipt: Receipt, stored: Stored, check: Check) -> None:
     lines = {
         "answered": receipt.answered_at,
         "generation": receipt.answer.generation,
-        "model": f"{model.name}, sha256 {model.sha256}" if model else "none",
+        "model": ", sha256 ".join(filter(None, (model.name, model.sha256))) if model else "none",
         "prompt": method.prompt,
         "judge": method.judge,
         "embedder": method.embedder,

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,21 +54,16 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
     """Check that all of the library is what was written, and say what this machine can do."""
     chosen = settings(home=home)
     library, embedder = wiring.open_library(chosen)
-    receipts = wiring.open_receipts(chosen, library)
     with Sandbox() as sandbox:
         machine = _machine(embedder, sandbox, wiring.describe_scorer(chosen, embedder))
-        damaged = list(library.doctor().examine())
-        found = [*damaged, *_faults(receipts)]
+        found = list(library.doctor().examine())
         left = found
-        if repair and damaged:
+        if repair and found:
             with library.writing():
-                left = [d for d in damaged if not _repaired(library, embedder, sandbox, d, chosen)]
+                left = [d for d in found if not _repaired(library, embedder, sandbox, d, chosen)]
                 library.tidy()
-        if repair:
-            with suppress(ReceiptsUnavailable):  # which is then told as a fault
-                receipts.forget_erased()
-            left = [*(d for d in damaged if d in left), *_faults(receipts)]
-    receipts.close()
+    unkept, unmended = _receipts(chosen, library, repair=repair)
+    found, left = [*found, *unkept], [*left, *unmended]
     library.close()
     if as_json:
         print_json({"machine": machine, "damage": [asdict(d) for d in found], "left": len(left)})
@@ -76,11 +71,6 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
         _print(machine, found, left if repair else found)
     if left:
         sys.exit(1)
-
-
-def _faults(receipts: Receipts) -> list[Damage]:
-    """Return what is wrong with the receipts."""
-    return [Damage(Part.RECEIPTS, FILE, fault.problem, fault.remedy) for fault in receipts.faults()]
 
 
 def _repaired(
@@ -94,6 +84,24 @@ def _repaired(
         click.echo(f"not repaired: {damage.name}: {problem}", err=True)
         return False
     return True
+
+
+def _receipts(
+    chosen: Settings, library: Library, *, repair: bool
+) -> tuple[list[Damage], list[Damage]]:
+    """Return what is wrong with the receipts of answers, and what of it is left."""
+    with closing(wiring.open_receipts(chosen, library)) as receipts:
+        found = _faults(receipts)
+        if not (repair and found):
+            return found, found
+        with suppress(ReceiptsUnavailable):  # which is told as a fault
+            receipts.forget_erased()
+        return found, _faults(receipts)
+
+
+def _faults(receipts: Receipts) -> list[Damage]:
+    faults = receipts.faults()
+    return [Damage(Part.RECEIPTS, FILE, fault.problem, fault.remedy) for fault in faults]
 
 
 def _machine(
