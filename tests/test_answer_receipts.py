@@ -503,6 +503,20 @@ def test_of_removed_ones_no_words_stay_on_the_disk(office: Office, receipts: Rec
         receipts.find(kept_one.id)
 
 
+def test_hundreds_go_at_once_and_give_their_room_back(office: Office, receipts: Receipts) -> None:
+    for _ in range(250):
+        office.ask(receipts)
+    before = (office.home / FILE).stat().st_size
+
+    office.erase(receipts)
+    assert not office.holds("47 crowns")
+    assert {check.state for check in receipts.verify_all()} == {State.CHANGED}
+    assert receipts.prune(days=0) == 250
+
+    assert receipts.count() == 0
+    assert (office.home / FILE).stat().st_size < before / 5
+
+
 def test_named_ones_can_be_removed(office: Office, receipts: Receipts) -> None:
     one, other = office.ask(receipts), office.ask(receipts)
 
@@ -580,6 +594,7 @@ def test_a_file_that_cannot_be_used_costs_no_answer_and_is_told_once(
     assert len(problems) == 1
     assert str(office.home / FILE) in problems[0]
     assert kept(receipts, office.ask(receipts)), "it goes on when it is mended"
+    assert all(kept(receipts, answer) for answer in answers), "and nothing was lost"
 
 
 def test_one_that_another_holds_costs_no_answer_either(
@@ -594,7 +609,7 @@ def test_one_that_another_holds_costs_no_answer_either(
 
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "Another program holds" in caplog.records[0].getMessage()
-    assert kept(receipts, office.ask(receipts))
+    assert kept(receipts, second), "it is written with the next look"
 
 
 def test_erasing_fails_aloud_if_receipts_cannot_be_reached(

@@ -256,7 +256,10 @@ def test_a_receipts_file_that_is_damaged_costs_no_answer_and_doctor_names_it(
     assert (status, FILE in problem["detail"]) == (503, True)
     assert (erased[0], FILE in erased[2]["detail"]) == (503, True)
     lines = [json.loads(line) for line in server.log.read_text().splitlines() if "{" in line]
-    assert len([line for line in lines if "leave no receipts" in line["message"]]) == 1
+    assert (
+        len([line for line in lines if "receipts of answers are not stored" in line["message"]])
+        == 1
+    )
     done = service.footnote("doctor")
     assert done.exit_code == 1
     assert f"receipts: {FILE}: " in done.stdout

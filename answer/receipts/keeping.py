@@ -1,7 +1,9 @@
 """Keeping receipts: for as long as the operator wants, and never at the reader's cost."""
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,6 +21,8 @@ FILE = "receipts.sqlite3"
 DAYS = 90
 NEVER = "9999"
 """Later than any receipt."""
+MOST_WAITING = 1000
+"""Receipts that are held in memory while they cannot be stored; the oldest are given up."""
 PRUNE = "`footnote receipts prune` takes them out."
 NAMED = (
     "`footnote receipts verify` names them. Restore the file from a backup, or remove them with"
@@ -37,6 +41,15 @@ class Fault:
     remedy: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A receipt that is to be stored, the documents whose words it holds, and its generation."""
+
+    stored: Stored
+    documents: Sequence[str]
+    generation: int
+
+
 class Receipts:
     """The receipts of a library's answers, kept for some days; 0 keeps none.
 
@@ -50,33 +63,40 @@ class Receipts:
         self._library = library
         self._questions = questions
         self._store = Store(home / FILE)
+        self._waiting: deque[_Waiting] = deque(maxlen=MOST_WAITING)
         self._failing = False
         self._tidies = False
 
     def close(self) -> None:
         """Let go of the file."""
+        with suppress(ReceiptsUnavailable, RetrievalError):  # which was logged
+            self._write()
         self._store.close()
 
     def record(self, answer: Answer, method: Method, filters: Filters | None = None) -> None:
         """Keep the receipt of an answer; raises nothing, since the answer goes on without it.
 
-        The first of several failures is logged.
+        What cannot be written now waits for the next one, or the next look. The first of several
+        failures is logged.
         """
         if not self.days:
             return
         receipt = Receipt(answer, now(), method, filters or Filters())
         try:
-            self._add(receipt if self._questions else receipt.without_question())
+            self._await(receipt if self._questions else receipt.without_question())
+            self._write()
         except Exception as problem:
             if not self._failing:
                 told = isinstance(problem, ReceiptsUnavailable)
-                log.error("answers leave no receipts for now: %s", problem, exc_info=not told)
+                log.error("receipts of answers are not stored: %s", problem, exc_info=not told)
             self._failing = True
         else:
             self._failing = False
 
     def find(self, answer_id: str) -> Stored:
         """Return the receipt of an answer, or raise ReceiptNotFound."""
+        with suppress(ReceiptsUnavailable):  # it may be another one that waits
+            self._write()
         found = self._store.find(answer_id, self._oldest())
         if found is None:
             kept = (
@@ -164,15 +184,29 @@ class Receipts:
         except ReceiptsUnavailable as problem:
             yield Fault(str(problem), "")
 
-    def _add(self, receipt: Receipt) -> None:
+    def _await(self, receipt: Receipt) -> None:
         content = receipt.written()
         stored = Stored(receipt.answer.id, receipt.answered_at, content, sha256(content))
+        waiting = _Waiting(stored, sorted(receipt.documents), receipt.answer.generation)
+        self._waiting.append(waiting)
+
+    def _write(self) -> None:
+        """Store the receipts that wait, or raise ReceiptsUnavailable."""
         expired = self._oldest() if self._tidies else ""
-        self._store.add(stored, sorted(receipt.documents), expired=expired)
-        # A document may have been erased while it was being answered from. Whoever erased it
-        # either found this receipt or had published before, which shows here.
-        if self._library.generation != receipt.answer.generation:
-            self.forget_erased(sorted(receipt.documents))
+        while self._waiting:
+            try:
+                one = self._waiting.popleft()
+            except IndexError:  # another thread had it
+                return
+            try:
+                self._store.add(one.stored, one.documents, expired=expired)
+            except ReceiptsUnavailable:
+                self._waiting.appendleft(one)
+                raise
+            # A document may have been erased while it was being answered from. Whoever erased it
+            # either found this receipt or had published before, which shows here.
+            if self._library.generation != one.generation:
+                self.forget_erased(one.documents)
 
     def _erased(self, among: Sequence[str] | None) -> list[str]:
         names = self._store.documents() if among is None else among

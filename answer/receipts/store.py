@@ -7,41 +7,26 @@ and the rest is whole. What is deleted is overwritten.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from answer.errors import ReceiptsUnavailable
+from answer.receipts.connection import VERSION, connect, transaction, translation
 from answer.receipts.record import sha256
 
-VERSION = 1
-SCHEMA = """
-CREATE TABLE receipt (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    answered_at TEXT NOT NULL, -- UTC, ISO 8601, to the second
-    content TEXT NOT NULL, -- JSON
-    sha256 TEXT NOT NULL -- of the content
-);
-CREATE INDEX receipt_by_age ON receipt (answered_at);
-CREATE TABLE cited ( -- documents whose words a receipt holds
-    receipt INTEGER NOT NULL REFERENCES receipt ON DELETE CASCADE,
-    document_id TEXT NOT NULL,
-    PRIMARY KEY (receipt, document_id)
-) WITHOUT ROWID;
-CREATE INDEX cited_by_document ON cited (document_id);
-"""
 ANSWERING_S = 0.25
 """Longest wait for other writers while a reader waits."""
 PATIENT_S = 10.0
 AT_ONCE = 100
 """Receipts that one transaction changes, so that none holds up an answer."""
+PAGES_AT_ONCE = 256
 EXPIRED_AT_ONCE = 20
 """Expired receipts that go when one is added: more than come, and too few to notice."""
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-ROW = "SELECT id, answered_at, content, sha256 FROM receipt"
+FIELDS = "id, answered_at, content, sha256"
+ROW = f"SELECT {FIELDS} FROM receipt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +59,7 @@ class Store:
 
     def add(self, receipt: Stored, documents: Sequence[str], *, expired: str) -> None:
         """Add a receipt, and remove a few of those answered before `expired`."""
-        with self._transaction(ANSWERING_S) as db:
+        with self._opened(ANSWERING_S) as db, transaction(db):
             added = db.execute(
                 "INSERT INTO receipt (id, answered_at, content, sha256) VALUES (?, ?, ?, ?)",
                 (receipt.id, receipt.answered_at, receipt.content, receipt.sha256),
@@ -95,12 +80,14 @@ class Store:
 
     def all(self, since: str) -> Iterator[Stored]:
         """Yield the receipts since then, oldest first, reading a few at a time."""
-        query = f"{ROW} WHERE answered_at >= ? AND number > ? ORDER BY number LIMIT ?"
-        query = query.replace("SELECT ", "SELECT number, ", 1)
-        last = "0"
+        query = (
+            f"SELECT number, {FIELDS} FROM receipt WHERE answered_at >= ? AND number > ?"
+            " ORDER BY number LIMIT ?"
+        )
+        last = 0
         while found := self._read(query, since, last, AT_ONCE):
             yield from (Stored(*row) for _, *row in found)
-            last = found[-1][0]
+            last = int(found[-1][0])
 
     def count(self, since: str) -> int:
         """Return how many receipts there are since then."""
@@ -119,16 +106,16 @@ class Store:
         query = "SELECT receipt FROM cited WHERE document_id = ? LIMIT ?"
         count = 0
         while self._read(query, document_id, AT_ONCE):
-            with self._transaction(PATIENT_S) as db:
+            with self._in_turn() as db, transaction(db):
                 numbers = [row[0] for row in db.execute(query, (document_id, AT_ONCE)).fetchall()]
                 for number in numbers:
                     _rewrite(db, number, document_id, change)
-                count += len(numbers)
+            count += len(numbers)
         return count
 
     def remove(self, ids: Sequence[str]) -> int:
         """Remove the receipts of these answers; return how many there were."""
-        with self._transaction(PATIENT_S) as db:
+        with self._opened(PATIENT_S) as db, transaction(db):
             gone = [
                 db.execute("DELETE FROM receipt WHERE id = ?", (name,)).rowcount for name in ids
             ]
@@ -139,7 +126,7 @@ class Store:
         query = "SELECT 1 FROM receipt WHERE answered_at < ? LIMIT 1"
         count = 0
         while self._read(query, before):
-            with self._transaction(PATIENT_S) as db:
+            with self._in_turn() as db, transaction(db):
                 count += _expire(db, before, AT_ONCE)
         return count
 
@@ -147,8 +134,10 @@ class Store:
         """Leave nothing on disk of what was deleted, and give its room back."""
         if not self._path.exists():
             return
+        before, free = -1, 0
+        while free != before:
+            before, free = free, self._shrink()
         with self._opened(PATIENT_S) as db:
-            db.execute("PRAGMA incremental_vacuum").fetchall()
             blocked = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if blocked:
             raise ReceiptsUnavailable(
@@ -168,6 +157,12 @@ class Store:
             found = db.execute("PRAGMA quick_check(5)").fetchall()
         return [row[0] for row in found if row[0] != "ok"]
 
+    def _shrink(self) -> int:
+        """Give some room back; return how many pages are still free."""
+        with self._in_turn() as db:
+            db.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+            return int(db.execute("PRAGMA freelist_count").fetchone()[0])
+
     def _read(self, query: str, *parameters: object) -> list[Sequence[str]]:
         if not self._path.exists():
             return []
@@ -176,15 +171,11 @@ class Store:
         return [[str(value) for value in row] for row in found]
 
     @contextmanager
-    def _transaction(self, wait_s: float) -> Iterator[sqlite3.Connection]:
-        with self._opened(wait_s) as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+    def _in_turn(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection for one of many steps, between which answers leave receipts."""
+        time.sleep(0.001)  # else this thread would take the lock again before any that waits
+        with self._opened(PATIENT_S) as db:
+            yield db
 
     @contextmanager
     def _opened(self, wait_s: float) -> Iterator[sqlite3.Connection]:
@@ -193,12 +184,12 @@ class Store:
             raise ReceiptsUnavailable(f"Another thread has been writing to {self._path} for long.")
         try:
             if self._db is None:
-                self._db = _connect(self._path, wait_s)
+                self._db = connect(self._path, wait_s)
             self._db.execute(f"PRAGMA busy_timeout = {round(1000 * wait_s)}")
             yield self._db
         except sqlite3.Error as problem:
             self._let_go()  # what is wrong may be mended before the next try
-            raise _translation(self._path, problem) from problem
+            raise translation(self._path, problem) from problem
         finally:
             self._lock.release()
 
@@ -206,50 +197,6 @@ class Store:
         if self._db is not None:
             self._db.close()
             self._db = None
-
-
-def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
-    if not path.exists():  # what people ask is nobody else's business
-        with suppress(OSError):  # which SQLite meets too, and tells
-            path.touch(mode=0o600)
-    # Threads take turns, under the lock.
-    db = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
-    try:
-        # What is damaged beyond being text is found to be damaged by its hash.
-        db.text_factory = lambda data: data.decode("utf-8", "replace")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA secure_delete = ON")
-        db.execute("PRAGMA journal_size_limit = 0")
-        db.execute("PRAGMA foreign_keys = ON")
-        _make(db, path)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _make(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables where there are none yet."""
-    version = _version(db)
-    if version > VERSION:
-        raise ReceiptsUnavailable(
-            f"{path} was written by a newer Footnote (schema {version}, this one knows {VERSION})."
-            " Update Footnote."
-        )
-    if version == VERSION:
-        return
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("BEGIN IMMEDIATE")
-    if _version(db) == 0:  # another process may have been first
-        for statement in SCHEMA.split(";")[:-1]:
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {VERSION}")
-    db.execute("COMMIT")
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _expire(db: sqlite3.Connection, before: str, at_most: int) -> int:
@@ -277,18 +224,3 @@ def _rewrite(
             (new.content, new.sha256, number),
         )
     db.execute("DELETE FROM cited WHERE receipt = ? AND document_id = ?", (number, document_id))
-
-
-def _translation(path: Path, problem: sqlite3.Error) -> ReceiptsUnavailable:
-    code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if code in HELD:
-        return ReceiptsUnavailable(f"Another program holds {path}. Try again when it has ended.")
-    if code in DAMAGED:
-        return ReceiptsUnavailable(
-            f"{path} is damaged ({problem}). Restore it from a backup, or move it away: receipts"
-            " then begin anew."
-        )
-    return ReceiptsUnavailable(
-        f"{path} cannot be read or written to: {problem}. See that the disk has room and that this"
-        " user may write there."
-    )
