@@ -13,8 +13,9 @@ from answer.evidence import Judgement
 from answer.gate import SupportScorer, check
 from answer.model import LanguageModel
 from answer.parts import parts_of
-from answer.prompt import build_prompt
+from answer.prompt import VERSION, build_prompt
 from answer.quoting import quotes
+from answer.receipts import Method, Receipts
 from answer.types import (
     Answer,
     Citation,
@@ -25,6 +26,7 @@ from answer.types import (
     Timings,
     Usage,
     Withheld,
+    text_of,
 )
 from retrieval import Filters, Library
 from retrieval.sentences import sentence_spans
@@ -83,14 +85,19 @@ class Answerer:
         passages: int,
         threshold: float,
         support: SupportScorer | None = None,
+        receipts: Receipts | None = None,
     ) -> None:
-        """`support` has the last word on what the model wrote, where there is something to ask."""
+        """`support` has the last word on what the model wrote, where there is something to ask.
+
+        Every answer leaves its receipt in `receipts`.
+        """
         self._library = library
         self._model = model
         self._judgement = judgement
         self._passages = passages
         self._threshold = threshold
         self._support = support
+        self._receipts = receipts
         self._conversations = Conversations()
 
     def warm_up(self) -> None:
@@ -109,6 +116,26 @@ class Answerer:
 
         A refusal is the Answer alone. Closing the iterator stops the model.
         """
+        with closing(self._events(ask)) as events:
+            for event in events:
+                if isinstance(event, Answer) and self._receipts:
+                    self._receipts.record(event, self.method(ask), ask.filters)
+                yield event
+
+    def method(self, ask: Ask) -> Method:
+        """Return what decides an answer beside the documents and the model."""
+        return Method(
+            prompt=VERSION,
+            threshold=self._threshold,
+            passages=ask.top_k or self._passages,
+            judge=self._judgement.scorer.name,
+            calibrated=self._judgement.calibrated,
+            embedder=self._library.embedder,
+            sentences=EVIDENCE_SHOWN,
+            max_tokens=MAX_TOKENS,
+        )
+
+    def _events(self, ask: Ask) -> Generator[Event, None, None]:
         draft = _Draft(ask.question, time.perf_counter())
         snapshot = self._library.snapshot()
         draft.generation = snapshot.generation
@@ -147,6 +174,7 @@ class Answerer:
         most = len(draft.sentences) + MAX_SENTENCES
         try:
             draft.model = self._model.card
+            draft.read |= {e.hit.document.id for e in evidence}
             with closing(_sentences(self._model, draft, asked, evidence)) as sentences:
                 for written in sentences:
                     verdict = check(written, evidence, asked, self._support)
@@ -200,6 +228,7 @@ class _Draft:
     sentences: list[Sentence] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)
     model: ModelCard | None = None
     usage: Usage = field(default_factory=Usage)
     retrieval_ms: int = 0
@@ -255,7 +284,7 @@ class _Draft:
             id=str(uuid.uuid4()),
             question=self.question,
             status=status,
-            text=" ".join(_marked(s) for s in self.sentences),
+            text=text_of(self.sentences),
             sentences=tuple(self.sentences),
             citations=tuple(self.citations),
             generation=self.generation,
@@ -268,6 +297,7 @@ class _Draft:
             usage=self.usage,
             searched_for=self.searched_for,
             unanswered=self.unanswered,
+            read=tuple(sorted(self.read)),
         )
 
     def _elapsed(self) -> int:
@@ -309,7 +339,3 @@ def _nearest(parts: Sequence[_Part]) -> tuple[Citation, ...]:
     nearest = [evidence for turn in turns for evidence in turn if evidence is not None]
     shown = nearest[: max(NEAREST, len(parts))]
     return tuple(Citation.of(e, n) for n, e in enumerate(shown, start=1))
-
-
-def _marked(sentence: Sentence) -> str:
-    return f"{sentence.text} {''.join(f'[{n}]' for n in sentence.citations)}"

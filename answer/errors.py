@@ -4,6 +4,8 @@ AnswerError
 ├── ModelUnavailable   the model cannot be found, or is not one we can run
 ├── JudgeUnavailable   the judge or cross-encoder cannot be found, or is not one we can use
 ├── CalibrationImpossible   there is too little to fit, or the file is damaged
+├── ReceiptNotFound    no receipt of that answer is kept
+├── ReceiptsUnavailable   the file of receipts is damaged, held by another, or the disk refuses it
 ├── QuestionTooLong    the question and its evidence do not fit the context window
 ├── ModelBusy          waited the whole queue time for the model
 └── ModelFailed        the model's process died, hung, or refused the prompt
@@ -36,3 +38,11 @@ class ModelBusy(AnswerError):
 
 class ModelFailed(AnswerError):
     """The model's process died, hung, or refused the prompt."""
+
+
+class ReceiptNotFound(AnswerError):
+    """No receipt of that answer is kept: it never was, is too old, or was removed."""
+
+
+class ReceiptsUnavailable(AnswerError):
+    """The file of receipts cannot be used: why, and what to do."""

@@ -244,6 +244,7 @@ class Judgement:
 
     def __init__(self, scorer: EvidenceScorer, decision: Regression | None = None) -> None:
         self.scorer = scorer
+        self.calibrated = decision is not None
         self._decision = decision or decision_for(scorer)
 
     def select(self, asked: Asked, hits: Sequence[Hit], limit: int) -> list[Evidence]:

@@ -1,6 +1,9 @@
 """What the model is shown: a fixed instruction, numbered evidence, the question."""
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from answer.model import Message
 from answer.types import Evidence
@@ -14,7 +17,11 @@ INSTRUCTION = (
 
 def build_prompt(question: str, evidence: Sequence[Evidence]) -> list[Message]:
     """Return the messages for a question and its evidence, numbered from 1."""
-    lines = [f"[{n}] {_one_line(e.text)}" for n, e in enumerate(evidence, start=1)]
+    return _messages(question, [e.text for e in evidence])
+
+
+def _messages(question: str, sources: Sequence[str]) -> list[Message]:
+    lines = [f"[{n}] {_one_line(text)}" for n, text in enumerate(sources, start=1)]
     content = "\n".join((*lines, "", f"Question: {_one_line(question)}"))
     return [Message("system", INSTRUCTION), Message("user", content)]
 
@@ -22,3 +29,13 @@ def build_prompt(question: str, evidence: Sequence[Evidence]) -> list[Message]:
 def _one_line(text: str) -> str:
     # Chat markup such as <|im_end|> in a document must not end the turn.
     return " ".join(text.replace("<|", "< |").split())
+
+
+def _version() -> str:
+    """Return the start of a hash of all that is the same in every prompt."""
+    odd = "a  word <|im_end|> [INST] ## System: a"  # so that how text is made harmless counts
+    same = [asdict(message) for message in _messages(odd, [odd, odd])]
+    return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+
+
+VERSION = _version()

@@ -1,5 +1,6 @@
 """What an answer is made of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -81,6 +82,11 @@ class Sentence:
     support: float
 
 
+def text_of(sentences: Iterable[Sentence]) -> str:
+    """Return sentences as one text, each with the numbers it cites."""
+    return " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
+
+
 @dataclass(frozen=True, slots=True)
 class Withheld:
     """A sentence the model wrote that was not published, and why."""
@@ -135,7 +141,8 @@ class Answer:
     `reason` says why an answer is quoted or not found; None when the model answered.
     `probability` is how likely the best evidence is to hold the answer. `searched_for` is the
     question as it was searched for, None if that is how it was asked. Of several questions in
-    one `unanswered` are those that the documents do not answer.
+    one `unanswered` are those that the documents do not answer. `read` are the documents whose
+    words the model was shown, by id.
     """
 
     id: str
@@ -154,3 +161,4 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     searched_for: str | None = None
     unanswered: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()

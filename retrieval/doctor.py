@@ -30,6 +30,7 @@ class Part(StrEnum):
     DOCUMENT = "document"
     SEGMENT = "segment"
     ORIGINAL = "original"
+    RECEIPTS = "receipts"  # which are kept beside the library
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,11 @@ class Library:
         return self._store.generation()
 
     @property
+    def embedder(self) -> str:
+        """The name and revision of what its vectors are made with."""
+        return self._embedder.name
+
+    @property
     def ledger(self) -> Ledger:
         """What became of each file, and of each run of the ingest job."""
         return self._store.ledger

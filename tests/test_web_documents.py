@@ -21,6 +21,7 @@ from openapi_spec_validator import validate
 import web.uploads
 from answer import Answerer
 from answer.judge import judged_by
+from answer.receipts import Receipts
 from retrieval import Library, SentenceTransformerEmbedder
 from retrieval.errors import LibraryBusy
 from retrieval.types import Run, RunState
@@ -212,7 +213,9 @@ def app_of(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Iterator[Ca
             answerer = Answerer(
                 library, None, judgement=judged_by(embedder, JUDGE), passages=6, threshold=0.5
             )
-            return create_app(Services(settings, embedder, library, None, answerer, runs))
+            receipts = Receipts(settings.home, library)
+            services = Services(settings, embedder, library, None, answerer, runs, receipts)
+            return create_app(services)
 
         yield make
 
@@ -489,6 +492,8 @@ def test_a_withdrawn_document_can_be_restored(service: Service) -> None:
 def test_an_erased_document_leaves_no_text(service: Service) -> None:
     url = service.url
     name = read(url, ("frog.md", "# Frogs\n\nThe frog secret is quizzaciously."))["frog.md"]
+    _, _, answer = send("POST", f"{url}/v1/answers", {"question": "What is the frog secret?"})
+    assert "quizzaciously" in answer["text"]
 
     status, _, reply = send("DELETE", f"{url}/v1/documents/{name}?erase=true")
 
@@ -497,6 +502,7 @@ def test_an_erased_document_leaves_no_text(service: Service) -> None:
     assert send("POST", f"{url}/v1/documents/{name}/restore")[0] == 410
     for path in filter(Path.is_file, service.home.rglob("*")):
         assert b"quizzaciously" not in path.read_bytes(), path
+    assert send("GET", f"{url}/v1/answers/{answer['id']}")[2]["receipt"]["erased"] == [name]
 
 
 def test_erasing_while_another_writes_withdraws_and_says_so(service: Service, own: Library) -> None:

@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 
 from answer import Answerer
 from answer.judge import judged_by
+from answer.receipts import Receipts
 from ingest import Job, Sandbox
 from retrieval import Library
 from retrieval.embedder import InContext
@@ -91,7 +92,8 @@ class OddServer:
         )
         settings = Settings(home=home, **given)
         ingestions = Ingestions(self._library, child_environment(settings))
-        services = Services(settings, Words(), self._library, None, answerer, ingestions)
+        receipts = Receipts(home, self._library)
+        services = Services(settings, Words(), self._library, None, answerer, ingestions, receipts)
         self._server = make_server("127.0.0.1", 0, create_app(services), threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
@@ -351,6 +353,19 @@ def test_the_small_print_says_who_wrote(page: Page, server_url: str) -> None:
         page.goto(f"{server_url}/?q=How+long")
         expected = f"{said} · 1.2 seconds · library generation 7"
         expect(answered(page).locator(".smallprint")).to_have_text(expected)
+
+
+def test_an_answer_leads_to_its_receipt_and_back(page: Page, server_url: str) -> None:
+    page.goto(server_url)
+    turn = ask(page, PART_TIME)
+    said = turn.locator(".answer").inner_text()
+
+    turn.get_by_role("link", name="Receipt").click()
+    page.wait_for_url(f"{server_url}/v1/answers/*")
+    receipt = json.loads(page.locator("body").inner_text())
+    assert (receipt["question"], receipt["receipt"]["state"]) == (PART_TIME, "as_it_was")
+    page.go_back()
+    expect(answered(page).locator(".answer")).to_have_text(said)
 
 
 def test_withheld_sentences_are_folded_away_with_the_reason(page: Page, server_url: str) -> None:

@@ -28,7 +28,7 @@ log = logging.getLogger("footnote.request")
 
 def create_app(services: "Services") -> Flask:
     """Return the application over services that were built by `web.wiring`."""
-    from web import api, documents, guard, pages, problems, runs
+    from web import api, documents, guard, pages, problems, receipts, runs
 
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
@@ -37,7 +37,7 @@ def create_app(services: "Services") -> Flask:
     app.extensions["footnote"] = services
     app.extensions["footnote.guard"] = guard.Guard.of(services.settings)
     app.extensions["footnote.followers"] = runs.follower_slots(services.settings.request_threads)
-    for part in (api, documents, runs, pages):
+    for part in (api, receipts, documents, runs, pages):
         app.register_blueprint(part.bp)
     problems.register(app)
     app.before_request(_begin)

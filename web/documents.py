@@ -90,6 +90,8 @@ def withdraw(document_id: str) -> ResponseReturnValue:
         generation = library.withdraw([document_id], erase=erase)
     except LibraryBusy as problem:
         raise LibraryBusy(f"It was withdrawn, and not yet erased. {problem}") from problem
+    if erase:
+        services().receipts.forget_erased()
     return _changed(library, generation, document_id)
 
 

@@ -13,6 +13,7 @@ REF = "#/components/schemas/{model}"
 MODELS: list[type[BaseModel]] = [
     schema.AskRequest,
     schema.AnswerReply,
+    schema.StoredAnswerReply,
     schema.SearchRequest,
     schema.SearchReply,
     schema.DocumentReply,
@@ -58,6 +59,10 @@ def _paths() -> dict[str, Any]:
     }
     return {
         "/v1/answers": {"post": answers},
+        "/v1/answers/{id}": {
+            "parameters": [one],
+            "get": _get("The receipt of an answer", _json("StoredAnswerReply")),
+        },
         "/v1/search": {"post": _post("Find passages", "SearchRequest", _json("SearchReply"))},
         "/v1/documents": {
             "get": {

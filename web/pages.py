@@ -44,6 +44,7 @@ def ask() -> ResponseReturnValue:
         labels=LabelsReply.of(documents),
         chosen=[{"value": d.id, "name": d.title} for d in documents if d.id in named],
         question=request.args.get("q", ""),
+        receipts=services().settings.receipts_days > 0,
     )
 
 

@@ -15,6 +15,8 @@ from answer.errors import (
     ModelFailed,
     ModelUnavailable,
     QuestionTooLong,
+    ReceiptNotFound,
+    ReceiptsUnavailable,
 )
 from retrieval.errors import (
     DocumentNotFound,
@@ -63,6 +65,8 @@ PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The model cannot be used"),
     JudgeUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The judge of evidence cannot be used"),
     CalibrationImpossible: (HTTPStatus.SERVICE_UNAVAILABLE, "The calibration cannot be used"),
+    ReceiptNotFound: (HTTPStatus.NOT_FOUND, "There is no such receipt"),
+    ReceiptsUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be used"),
     EmbedderUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The embedder cannot be used"),
     EmbedderMismatch: (HTTPStatus.SERVICE_UNAVAILABLE, "The library needs another embedder"),
     LibraryUnreadable: (HTTPStatus.SERVICE_UNAVAILABLE, "The library is damaged"),

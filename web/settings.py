@@ -71,6 +71,12 @@ class Settings(BaseModel):
         description="Least probability of an answer. None is what `footnote calibrate` chose, or"
         " one half, which is right if a wrong answer costs what a right one earns.",
     )
+    receipts_days: int = Field(
+        90, ge=0, le=36500, description="Days that the receipts of answers are kept; 0 keeps none."
+    )
+    receipts_questions: bool = Field(
+        True, description="Whether receipts hold the question, and what repeats it."
+    )
 
 
 def load(environment: Mapping[str, str], file: Path = FILE, **given: Any) -> Settings:

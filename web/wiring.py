@@ -12,6 +12,7 @@ from answer.calibration import FILE, saved
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.gate import SupportScorer
 from answer.model import LanguageModel, find_model
+from answer.receipts import Receipts
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from web.ingestions import Ingestions
 from web.settings import NO_JUDGE, PREFIX, Settings
@@ -35,12 +36,14 @@ class Services:
     model: LanguageModel | None
     answerer: Answerer
     ingestions: Ingestions
+    receipts: Receipts
 
     def close(self) -> None:
         """End the processes of the model and of an ingest, and let go of the library."""
         self.ingestions.close()
         if self.model:
             self.model.close()
+        self.receipts.close()
         self.library.close()
 
     def missing(self) -> list[str]:
@@ -82,6 +85,16 @@ def open_library(
     return Library(settings.home, embedder, create=create), embedder
 
 
+def open_receipts(settings: Settings, library: Library) -> Receipts:
+    """Return the receipts of a library's answers; the file is opened when it is needed."""
+    return Receipts(
+        settings.home,
+        library,
+        days=settings.receipts_days,
+        questions=settings.receipts_questions,
+    )
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return what a process sees that ingests as this one would: our code, and our settings.
 
@@ -107,6 +120,7 @@ def build(settings: Settings, *, create: bool = False) -> Services:
     try:
         library, embedder = open_library(settings, create=create)
         judgement, threshold = build_judgement(settings, embedder)
+        receipts = open_receipts(settings, library)
         answerer = Answerer(
             library,
             model,
@@ -114,9 +128,10 @@ def build(settings: Settings, *, create: bool = False) -> Services:
             threshold=threshold,
             judgement=judgement,
             support=judge_of(judgement),
+            receipts=receipts,
         )
         ingestions = Ingestions(library, child_environment(settings))
-        return Services(settings, embedder, library, model, answerer, ingestions)
+        return Services(settings, embedder, library, model, answerer, ingestions, receipts)
     except BaseException:
         model.close()
         raise
@@ -197,6 +212,7 @@ def warm_up(services: Services) -> threading.Thread:
     """Load in the background what the first question would wait for."""
 
     def warm() -> None:
+        services.receipts.tidy()
         services.embedder.embed(["warm up"])
         services.answerer.warm_up()
         if services.library.generation:

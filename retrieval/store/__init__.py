@@ -1,4 +1,4 @@
-"""The library's database: the only SQL there is.
+"""The library's database: the only SQL that reads or writes it.
 
 `schema` opens it, `Store` reads documents and passages, `publication` writes them, `ledger`
 keeps what became of files. Every read is given the generation it is for, so that what an

@@ -2,7 +2,7 @@
 
 import click
 
-from web.cli import asking, calibrating, documents, ingesting, upkeep
+from web.cli import asking, calibrating, documents, ingesting, receipts, upkeep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,6 +20,7 @@ for command in (
     asking.search,
     asking.serve,
     documents.documents,
+    receipts.receipts,
     calibrating.calibrate_command,
     upkeep.rollback,
     upkeep.doctor,

@@ -28,7 +28,9 @@ def ask(question: str, home: Path | None, as_json: bool, **given: Any) -> None:
     if as_json:
         print_json(AnswerReply.of(answer).model_dump())
     else:
-        _print_answer(answer)
+        print_answer(answer)
+        if services.settings.receipts_days:
+            click.echo(f"(receipt: {answer.id})", err=True)
 
 
 @click.command()
@@ -62,7 +64,8 @@ def serve(host: str | None, port: int | None, home: Path | None, as_json: bool) 
     run(settings(home=home, host=host, port=port), as_json=as_json)
 
 
-def _print_answer(answer: Answer) -> None:
+def print_answer(answer: Answer) -> None:
+    """Print an answer with its footnotes."""
     if answer.searched_for:
         click.echo(f"(searched for: {answer.searched_for})", err=True)
     if not answer.sentences:

@@ -126,13 +126,18 @@ def withdraw(
 
     They stay out, whatever their folder holds, until `footnote documents restore`.
     """
-    library, _ = wiring.open_library(settings(home=home))
+    chosen = settings(home=home)
+    library, _ = wiring.open_library(chosen)
     ids = [document_named(library, name) for name in names]
     paths = [library.document(name).path for name in ids]
     if erase and not yes:
         click.confirm(f"Delete {', '.join(paths)} for good?", abort=True, err=True)
     copies = _copies(library, ids)
     generation = library.withdraw(ids, erase=erase)
+    if erase:
+        receipts = wiring.open_receipts(chosen, library)
+        receipts.forget_erased()
+        receipts.close()
     library.close()
     if as_json:
         print_json({"generation": generation, "withdrawn": ids, "copies": copies})

@@ -3,11 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from answer.errors import ReceiptsUnavailable
+from answer.receipts import FILE, Receipts
 from ingest import IngestError, Sandbox, ocr
 from ingest.mending import mend
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
@@ -59,6 +62,8 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
             with library.writing():
                 left = [d for d in found if not _repaired(library, embedder, sandbox, d, chosen)]
                 library.tidy()
+    unkept, unmended = _receipts(chosen, library, repair=repair)
+    found, left = [*found, *unkept], [*left, *unmended]
     library.close()
     if as_json:
         print_json({"machine": machine, "damage": [asdict(d) for d in found], "left": len(left)})
@@ -79,6 +84,24 @@ def _repaired(
         click.echo(f"not repaired: {damage.name}: {problem}", err=True)
         return False
     return True
+
+
+def _receipts(
+    chosen: Settings, library: Library, *, repair: bool
+) -> tuple[list[Damage], list[Damage]]:
+    """Return what is wrong with the receipts of answers, and what of it is left."""
+    with closing(wiring.open_receipts(chosen, library)) as receipts:
+        found = _faults(receipts)
+        if not (repair and found):
+            return found, found
+        with suppress(ReceiptsUnavailable):  # which is told as a fault
+            receipts.forget_erased()
+        return found, _faults(receipts)
+
+
+def _faults(receipts: Receipts) -> list[Damage]:
+    faults = receipts.faults()
+    return [Damage(Part.RECEIPTS, FILE, fault.problem, fault.remedy) for fault in faults]
 
 
 def _machine(

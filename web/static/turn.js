@@ -65,6 +65,8 @@ export class Turn {
     this.#tell(".unanswered", missing && `The documents do not answer ${missing}`);
     this.#withhold(answer.withheld);
     this.#find(".smallprint").textContent = smallPrint(answer);
+    const receipt = this.#find(".receipt"); // there is none where none are kept
+    if (receipt) receipt.href = `/v1/answers/${answer.id}`;
     this.#find("footer").hidden = false;
   }
 
