@@ -144,6 +144,10 @@ class Answerer:
         if self._model is None:
             draft.reason = "no model is set up"
             return
+        evidence = [e for e in evidence if not e.orders]
+        if not evidence:
+            draft.reason = "it gives orders to an AI assistant, so no model was shown it"
+            return
         most = len(draft.sentences) + MAX_SENTENCES
         try:
             draft.model = self._model.card

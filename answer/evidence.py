@@ -24,6 +24,7 @@ from answer.matching import MATCHES, matches
 from answer.types import Evidence
 from answer.values import denies
 from retrieval import Embedder, Hit
+from retrieval.instructions import asks_about_orders, orders_of
 from retrieval.ranking import Asked, stems_of
 from retrieval.types import Span, quoted_text
 from retrieval.words import stem, words
@@ -85,6 +86,11 @@ class Candidate:
     def text(self) -> str:
         """The sentence."""
         return self.hit.passage.quotable[self.number]
+
+    @property
+    def orders(self) -> bool:
+        """Whether it gives orders to an assistant instead of informing a reader."""
+        return orders_of(self.hit.passage)[self.number]
 
     @property
     def titled(self) -> str:
@@ -264,6 +270,7 @@ class Judgement:
                 text=candidate.text,
                 probability=float(sigmoid(top + judged.scores[i] - best)),
                 answer=_within(candidate.span, judged.spans[i]),
+                orders=candidate.orders,
             )
             for i in judged.order[:limit]
             for candidate in [judged.candidates[i]]
@@ -272,10 +279,10 @@ class Judgement:
 
     def judge(self, asked: Asked, hits: Sequence[Hit]) -> "Judged | None":
         """Return how the sentences of passages compare; None if there is none."""
-        candidates = candidates_of(hits)
+        question = asked.query.text
+        candidates = candidates_of(hits, orders=asks_about_orders(question))
         if not candidates:
             return None
-        question = asked.query.text
         rows = features(asked, candidates)
         found = self.scorer.score(question, candidates, rows)
         scores = found.logits - _demotion(question, candidates)
@@ -297,9 +304,10 @@ class Judged:
     spans: Sequence[Span | None]
 
 
-def candidates_of(hits: Sequence[Hit]) -> list[Candidate]:
-    """Return the sentences of passages."""
-    return [Candidate(hit, number) for hit in hits for number in range(len(hit.passage.sentences))]
+def candidates_of(hits: Sequence[Hit], *, orders: bool = False) -> list[Candidate]:
+    """Return the sentences of passages; those that give orders to an assistant only if wanted."""
+    every = (Candidate(hit, n) for hit in hits for n in range(len(hit.passage.sentences)))
+    return [candidate for candidate in every if orders or not candidate.orders]
 
 
 def features(asked: Asked, candidates: Sequence[Candidate]) -> Matrix:

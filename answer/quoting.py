@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from answer.types import Evidence
+from retrieval.instructions import orders_of
 
 MOST_WORDS = 60
 """A quoted reply is not longer than a reader wants, but for a single long sentence."""
@@ -44,6 +45,8 @@ def _with_lead(piece: Evidence) -> Evidence:
     passage = piece.hit.passage
     number = passage.sentences.index((piece.start, piece.stop))
     if not number or not LEANS.match(piece.text) or piece.text.startswith("IT "):
+        return piece
+    if orders_of(passage)[number - 1]:
         return piece
     start, stop = passage.sentences[number - 1]
     if len(passage.quotable[number - 1].split()) > LEAD_WORDS or piece.start - stop > 1:
