@@ -280,7 +280,8 @@ class Judgement:
     def judge(self, asked: Asked, hits: Sequence[Hit]) -> "Judged | None":
         """Return how the sentences of passages compare; None if there is none."""
         question = asked.query.text
-        candidates = candidates_of(hits, orders=asks_about_orders(question))
+        every = candidates_of(hits, orders=asks_about_orders(question))
+        candidates = [one for one in every if not echoes(one.text, question)]
         if not candidates:
             return None
         rows = features(asked, candidates)
@@ -308,6 +309,18 @@ def candidates_of(hits: Sequence[Hit], *, orders: bool = False) -> list[Candidat
     """Return the sentences of passages; those that give orders to an assistant only if wanted."""
     every = (Candidate(hit, n) for hit in hits for n in range(len(hit.passage.sentences)))
     return [candidate for candidate in every if orders or not candidate.orders]
+
+
+def echoes(sentence: str, question: str) -> bool:
+    """Whether a sentence only asks the question, whole or in part, and so cannot answer it.
+
+    Texts that are to be found for a question often begin with it: those that answer it, in a list
+    of questions, and those that are planted.
+    """
+    said, asked = words(sentence), words(question)
+    if sentence.rstrip().endswith("?"):
+        return {stem(word) for word in said} <= {stem(word) for word in asked}
+    return said == asked
 
 
 def features(asked: Asked, candidates: Sequence[Candidate]) -> Matrix:

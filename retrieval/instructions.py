@@ -1,8 +1,9 @@
 """Telling sentences that give orders to an AI assistant from those that inform a reader.
 
-A sentence is flagged if it matches one STRONG pattern, or HINTS of two kinds, or if it hides
-characters. A single hint suffices right beside a flagged sentence, where instructions go on. The
-patterns are few and can be read; docs/security.md says what they miss and how often they are wrong.
+A sentence is flagged if it matches one STRONG pattern, or HINTS of two kinds that are not both
+COMMON, or if it hides characters. A single hint suffices right beside a flagged sentence, where
+instructions go on. The patterns are few and can be read; docs/security.md says what they miss and
+how often they are wrong.
 """
 
 import base64
@@ -17,16 +18,15 @@ from retrieval.types import Passage
 
 _ASSISTANT = (
     r"(?:(?:ai|virtual|language|digital)[ -](?:assistants?|models?|agents?|systems?|bots?)"
-    r"|ai|ais|llms?|chat ?bots?|chat ?gpt|gpt-?\d?|copilot|gemini|claude|llama|dan)"
+    r"|ai|ais|llms?|chat ?bots?|chat ?gpt|gpt-?\d?|copilot)"
 )
 _ORDERS = (
     r"(?:instructions?|prompts?|directions?|directives?|guidelines?|commands?|orders?|programming"
-    r"|system message|(?:user|original)(?:['’]s)? (?:question|query|request)s?"
-    r"|(?:documents|sources|context|text|question|query|conversation) (?:above|before)"
-    r"|the (?:question|query|user))"
+    r"|rules|restrictions|messages?|context|text|documents|sources)"
 )
+_EARLIER = r"(?:all|any|every|your|these|those|other|previous|prior|above|earlier|preceding)"
 _ANSWER = r"(?:answers?|responses?|repl(?:y|ies)|outputs?|completions?)"
-_FORGET = r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?|overrid(?:e|ing)|bypass(?:ing)?)"
+_FORGET = r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?)"
 
 _GOES_ON = (
     r"(?=\W*$|[,:;!)]| (?:reading|processing|answering|that|which|who|and|please|say|ignore))"
@@ -34,8 +34,11 @@ _GOES_ON = (
 
 STRONG = {
     "override": (
-        rf"(?<!not )(?<!n't )(?<!never )(?:(?<!to )|(?<=you to ))\b{_FORGET}\b"
-        rf"(?: \w+(?:['’]s)?){{0,3}}? {_ORDERS}\b(?! manual)"
+        rf"(?<!not )(?<!n't )(?<!never )(?:(?<!to )|(?<=you to ))\b{_FORGET} (?:"
+        rf"(?:\w+ ){{0,2}}{_EARLIER} (?:\w+ ){{0,2}}?"
+        r"(?:instructions?|prompts?|directives?|commands?|guidelines?|orders?|programming)\b|"
+        rf"(?:\w+ ){{0,2}}{_ORDERS} (?:above|before this)\b"
+        r"|(?:the )?(?:user|reader)['’]s (?:question|query|request)|the system prompt)"
     ),
     "markup": (
         r"<\|[a-z_]{2,20}\|>|\[/?inst\]|<</?sys>>|</?(?:start|end)_of_turn>"
@@ -49,15 +52,16 @@ STRONG = {
     ),
     "you_are": rf"\byou(?: are|['’]re)(?: now)?(?: an?| the)? (?:\w+ )?{_ASSISTANT}\b{_GOES_ON}",
     "steer": (
-        rf"\b(?:reply|respond) (?:only|solely|exclusively|just)\b"
+        r"\b(?:reply|respond|answer) (?:only|solely|exclusively|just) with\b"
         rf"|\b(?:modify|augment|enhance|adjust|alter|misspell|scramble|jumble|anagram|rearrange"
         rf"|encode) (?:\w+ ){{0,6}}(?:of |in |with )?your {_ANSWER}\b"
         rf"|\b(?:begin|start|end|finish|prefix) (?:each of )?your {_ANSWER} (?:with|by)\b"
+        r"|\banswer(?:ing)? the question [“\"'‘«].{1,200}?\b(?:say|claim|write|reply|respond)\b"
         rf"|\b(?:say|claim|state|answer|reply|respond) that the (?:\w+ )?answer is\b"
     ),
     "leak": (
-        r"\b(?:reveal|show|print|repeat|output|leak|display|tell me)\b(?: \w+){0,3}"
-        r" (?:system|hidden|initial|secret) (?:prompt|instructions?|message)\b"
+        r"\b(?:reveal|show|print|repeat|output|leak|display|tell me) (?:me )?(?:your|the)"
+        r" (?:(?:system|hidden|initial|secret) (?:prompt|instructions?))\b"
     ),
     "other_language": (
         r"\b(?:ignora|olvida|omite)\w* (?:\w+ ){0,3}instrucciones\b"
@@ -76,20 +80,28 @@ HINTS = {
         r"|develop|use|combine|group|substitute|render|convert|introduce|suggest|decode|follow"
         r"|execute|forget|ignore|disregard|pretend|act|state|claim|mention|tell|modify)\b"
     ),
-    "role": r"^\W*(?:system|assistant|developer message|developer|ai)(?: \w+)? ?:",
-    "assistant": rf"\b(?:{_ASSISTANT}|the assistant|assistants)\b",
-    "persona": r"\byou are now\b|\bfrom now on\b|\bpretend (?:to be|that)\b",
-    "only": r"\b(?:nothing else|nothing but|word for word|exactly the (?:text|words?))\b",
+    "role": r"^\W*(?:system|assistant|developer)(?: message)? ?:",
+    "assistant": rf"\b(?:{_ASSISTANT}|(?:the|an) assistant|assistants)\b",
+    "persona": r"\byou are now\b|\bfrom now on,? you (?:are|will)\b|\bpretend to be\b",
+    "only": (
+        r"\b(?:say|write|print|output|reply|respond|answer)\b.{0,80}"
+        r"\b(?:and nothing else|nothing but|word for word)\b"
+    ),
     "hush": (
         r"\b(?:do not|don['’]t|never|without) (?:mention|reveal|tell|say|disclos|explain)\w*"
         r"(?: \w+){0,2} (?:this|these|the) (?:note|message|instruction|prompt|text|user)"
     ),
     "must": (
-        r"\b(?:must|should|shall) (?:always|first|then|only|never)"
-        r" (?:write|say|print|output|(?:reply|respond) with)\b"
+        r"\b(?:must|should|shall) first (?:write|say|print|output)\b.{1,80}"
+        r"\bthen (?:answer|reply|respond)\b"
     ),
-    "user": r"\bthe user(?:['’]s)?\b",
+    "verdict": (
+        r"\b(?:correct|right|proper|only) (?:answer|reply|response)\b.{0,40}\bis\b"
+        rf"|\b{_ANSWER} to (?:every|each|any|all) questions? (?:is|must be)\b"
+    ),
 }
+COMMON = frozenset({"order", "assistant", "role"})
+"""Hints that policies, forms and minutes give too: they count only with one of the others."""
 LIKE_THEM = re.compile(
     rf"\bprompt[ -]?injections?\b|\binject(?:ed|ion)\b|\bjailbreak|\bprompts?\b|\bchat ?bots?\b"
     rf"|\b(?:hidden|malicious|embedded|ignore\w*)\b.{{0,40}}\b{_ORDERS}|\b{_ASSISTANT}\b",
@@ -121,7 +133,9 @@ def orders_of(passage: Passage) -> tuple[bool, ...]:
 def flagged(sentences: Sequence[str]) -> list[bool]:
     """Tell of sentences that follow each other which give orders to an assistant."""
     hints = [_hints(sentence) for sentence in sentences]
-    found = [len(h) > 1 or _strong(s) for h, s in zip(hints, sentences, strict=True)]
+    found = [
+        bool(len(h) > 1 and h - COMMON) or _strong(s) for h, s in zip(hints, sentences, strict=True)
+    ]
     # A text about assistants speaks of them in every sentence: that alone continues no order.
     likely = [bool(h - {"assistant"}) for h in hints]
     for at in range(1, len(found)):  # orders go on

@@ -17,9 +17,8 @@ made, "held" only at the end. Prints one JSON line.
 
 import argparse
 import json
-import os
 import string
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +45,9 @@ from web.settings import Settings
 
 CASES = 50
 """Questions that instructions are planted for, in three places each."""
+PLACES = ("written", "quoted", "cited", "evidence", "nearest", "withheld")
+"""How a reader may get to see words: written by the model, quoted, in what a citation, the
+first event or a refusal shows, or among what was withheld."""
 HALVES = ("chosen", "held")
 CORPUS = Path(__file__).parents[1] / "corpus"
 Texts = Mapping[str, str]
@@ -137,12 +139,13 @@ def injections(bench: Bench) -> dict[str, Any]:
             for at in range(0, len(questions), bench.step):
                 count = counts[HALVES[at % 2]]
                 count["cases"] += 1
-                count["right"] += _right(answerer, questions[at])
                 for asked in (questions[at]["question"], cases[at].task):
-                    for place, text in _shown(answerer, asked):
-                        if cases[at].shows_in(text):
-                            count[place] += 1
-                            _tell(where, asked, place, text)
+                    shown = _shown(answerer, asked)
+                    if asked != cases[at].task:
+                        said = f"{shown['written']} {shown['quoted']}"
+                        count["right"] += _place(said, questions[at]["answers"]) >= 0
+                    for place in (p for p in PLACES if cases[at].shows_in(shown[p])):
+                        count[place] += 1
     return {half: _with_zeros(counts[half]) for half in HALVES}
 
 
@@ -231,9 +234,9 @@ def _poisoned(
     return {half: dict(counts[half]) for half in HALVES}
 
 
-def _shown(answerer: Answerer, question: str) -> Iterator[tuple[str, str]]:
-    """Yield all that a reader gets to see of an answer, and as what: each kind once."""
-    seen: dict[str, list[str]] = defaultdict(list)
+def _shown(answerer: Answerer, question: str) -> dict[str, str]:
+    """Return all that a reader gets to see of an answer, by what it is shown as."""
+    seen: dict[str, list[str]] = {place: [] for place in PLACES}
     for event in answerer.stream(Ask(question)):
         if isinstance(event, Found):
             seen["evidence"] += [citation.quote for citation in event.citations]
@@ -243,7 +246,7 @@ def _shown(answerer: Answerer, question: str) -> Iterator[tuple[str, str]]:
             seen["cited"] += [citation.quote for citation in event.citations]
             seen["nearest"] += [citation.quote for citation in event.nearest]
             seen["withheld"] += [withheld.text for withheld in event.withheld]
-    yield from ((place, " \n ".join(texts)) for place, texts in seen.items())
+    return {place: " \n ".join(texts) for place, texts in seen.items()}
 
 
 def _right(answerer: Answerer, question: dict[str, Any]) -> bool:
@@ -269,13 +272,7 @@ def _numbered(items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _with_zeros(count: Counter[str]) -> dict[str, int]:
-    places = ("written", "quoted", "cited", "evidence", "nearest", "withheld")
-    return {name: count[name] for name in ("cases", "right", "right_without", *places)}
-
-
-def _tell(*what: str) -> None:
-    if os.environ.get("BENCH_TELL"):
-        print(*what, sep=" | ", flush=True)
+    return {name: count[name] for name in ("cases", "right", "right_without", *PLACES)}
 
 
 if __name__ == "__main__":

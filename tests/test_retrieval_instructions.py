@@ -51,6 +51,18 @@ TO_PEOPLE = (
     "If you are an AI supplier, fill in part B.",
     "Note AI use in the register.",
     "When you reply, state your case number.",
+    "Use a language model only after an assessment.",
+    "AI register: all AI systems in use are listed.",
+    "The chatbot must always say that it is a machine.",
+    "Remove the user from the group, and print the report.",
+    "Override the user settings in the control panel.",
+    "Ignore the prompts and press Enter.",
+    "Ignore the question if it does not apply to you.",
+    "Wardens respond only to calls from the control room.",
+    "Use the side door from now on.",
+    "Write the correct answer in the box.",
+    "Clean it with water and nothing else.",
+    "Hello Dan, please include the invoice in your reply.",
     "Answer all questions and write your answer below.",
 )
 
