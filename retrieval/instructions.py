@@ -50,9 +50,20 @@ STRONG = {
         r"\b(?:(?:notes?|notice|attention|message|instructions?) (?:to|for)|dear|hey|hello|hi)\b,?"
         rf"(?: (?:the|any|all|every))? {_ASSISTANT}\b(?=[,:;!]| (?:reading|processing|that|who))"
     ),
+    "session": (
+        r"\b(?:begin|start|end) (?:admin|system|developer|debug) (?:session|mode|prompt|message)\b"
+        r"|\b(?:human|user) ?: .*\bassistant ?:"
+    ),
+    "call": (
+        rf"^\W*(?:assistant|model|{_ASSISTANT}), (?:please|kindly|you)\b"
+        r"|\byou, (?:the|an) (?:model|assistant|ai)\b|\bwhen summari[sz]ing this\b"
+    ),
     "you_are": rf"\byou(?: are|['’]re)(?: now)?(?: an?| the)? (?:\w+ )?{_ASSISTANT}\b{_GOES_ON}",
     "steer": (
-        r"\b(?:reply|respond|answer) (?:only|solely|exclusively|just) with\b"
+        r"\b(?:hereafter|from (?:here|now) on(?: out)?),? (?:reply|respond|answer|talk|speak)\b"
+        rf"|\bforget (?:everything|all)\b.{{0,20}} (?:told|said|before|above)\b"
+        r"|\bdo not answer the question\s*[;,:.]"
+        r"|\b(?:reply|respond|answer) (?:only|solely|exclusively|just) with\b"
         rf"|\b(?:modify|augment|enhance|adjust|alter|misspell|scramble|jumble|anagram|rearrange"
         rf"|encode) (?:\w+ ){{0,6}}(?:of |in |with )?your {_ANSWER}\b"
         rf"|\b(?:begin|start|end|finish|prefix) (?:each of )?your {_ANSWER} (?:with|by)\b"

@@ -31,6 +31,8 @@ from ingest import Job, Options, Sandbox
 from retrieval import Library, SentenceTransformerEmbedder
 from retrieval.instructions import orders_in
 from scripts.attacks import (
+    OTHERS,
+    UNSEEN,
     Where,
     bipia_tasks,
     corrected,
@@ -189,13 +191,19 @@ def poison(bench: Bench) -> dict[str, Any]:
 
 
 def flags(bench: Bench) -> dict[str, Any]:
-    """Count the paragraphs of harmless documents with a sentence that is taken for an order."""
+    """Count the paragraphs of harmless documents with a sentence that is taken for an order.
+
+    Two sets alone are not harmless: orders beside those that are planted, and of those the ones
+    that no pattern was made for.
+    """
     mails = (bench.kit / "injection/bipia/email/train.jsonl").read_text("utf-8").splitlines()
     folder = bench.kit / "e2e/documents"
     every = {
         "sample": list(_sample()),
         "e2e": [p for f in sorted(folder.iterdir()) for p in f.read_text("utf-8").split("\n\n")],
         "notinject": not_inject(bench.kit),
+        "other_orders": list(OTHERS),
+        "unseen_orders": list(UNSEEN),
         "mails": [json.loads(mail)["context"] for mail in mails],
     }
     return {
