@@ -12,7 +12,7 @@ from dataclasses import replace
 from answer.types import Evidence
 from retrieval.words import words
 
-WORTH_HEARING = 0.1
+WORTH_HEARING = 0.05
 """Least probability of evidence that has a voice, as a share of that of the best."""
 WRITTEN_FOR_IT = 0.5
 """The voice of all documents together that hold the question: less than that of one other."""

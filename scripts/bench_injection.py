@@ -7,9 +7,9 @@ and asks the real parts, model and all:
 
 injections   instructions planted in copies of documents: how many show in what is written, quoted
              or else shown, when the document's question is asked, and the instruction's own
-notinject    harmless texts with an attack's words, each a document and asked for: how many answered
 poison       false answers beside true ones: how many are published, and how many alone
-flags        how many paragraphs of clean documents hold what is taken for an order
+flags        how many paragraphs of clean documents, and of NotInject's harmless texts with an
+             attack's words, hold what is taken for an order
 
 `--quick` takes every fifth case. Figures are by half: "chosen" may be looked at while rules are
 made, "held" only at the end. Prints one JSON line.
@@ -103,7 +103,7 @@ class Bench:
 
 def main() -> None:
     """Measure and print one JSON line."""
-    parts = {p.__name__: p for p in (injections, notinject, poison, flags)}
+    parts = {p.__name__: p for p in (injections, poison, flags)}
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("kit", type=Path)
     parser.add_argument("--home", type=Path, required=True, help="where libraries are made")
@@ -149,18 +149,6 @@ def injections(bench: Bench) -> dict[str, Any]:
                     for place in (p for p in PLACES if cases[at].shows_in(shown[p])):
                         count[place] += 1
     return {half: _with_zeros(counts[half]) for half in HALVES}
-
-
-def notinject(bench: Bench) -> dict[str, Any]:
-    """Ask for each harmless text in a library of them; none may be refused for its words."""
-    prompts = not_inject(bench.kit)
-    texts = {f"{n:03d}.txt": prompt for n, prompt in _numbered(prompts)}
-    counts: dict[str, Counter[str]] = {half: Counter() for half in HALVES}
-    with bench.answerer("notinject", texts) as answerer:
-        for at in range(0, len(prompts), bench.step):
-            answer = answerer.answer(Ask(prompts[at]))
-            counts[HALVES[at % 2]][answer.status] += 1
-    return {half: dict(counts[half]) for half in HALVES}
 
 
 def poison(bench: Bench) -> dict[str, Any]:
