@@ -3,7 +3,7 @@
 A sentence is flagged if it matches one STRONG pattern, or HINTS of two kinds that are not both
 COMMON, or if it hides characters. A single hint suffices right beside a flagged sentence, where
 instructions go on. The patterns are few and can be read; docs/security.md says what they miss and
-how often they are wrong.
+how often they are wrong. None may repeat a repetition: an attacker writes what they are tried on.
 """
 
 import base64
@@ -29,7 +29,7 @@ _ANSWER = r"(?:answers?|responses?|repl(?:y|ies)|outputs?|completions?)"
 _FORGET = r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?)"
 
 _GOES_ON = (
-    r"(?=\W*$|[,:;!)]| (?:reading|processing|answering|that|which|who|and|please|say|ignore))"
+    r"(?=\W{0,5}$|[,:;!)]| (?:reading|processing|answering|that|which|who|and|please|say|ignore))"
 )
 
 STRONG = {
@@ -52,7 +52,7 @@ STRONG = {
     ),
     "session": (
         r"\b(?:begin|start|end) (?:admin|system|developer|debug) (?:session|mode|prompt|message)\b"
-        r"|\b(?:human|user) ?: .*\bassistant ?:"
+        r"|\b(?:human|user) ?: .{0,300}\bassistant ?:"
     ),
     "call": (
         rf"^\W*(?:assistant|model|{_ASSISTANT}), (?:please|kindly|you)\b"
@@ -84,8 +84,8 @@ STRONG = {
 }
 HINTS = {
     "order": (  # a form or a letter may well say both of these: one kind
-        rf"\byour (?:\w+ )?{_ANSWER}\b|^\W*\S+\W*$|"
-        r"^(?:\W*(?:please|now|then|also|instead|important|urgent|and)\b\W*)*"
+        rf"\byour (?:\w+ )?{_ANSWER}\b|^\S+$|"
+        r"^\W*(?:(?:please|now|then|also|instead|important|urgent|and)\b\W+)*"
         r"(?:say|repeat|write|print|output|reply|respond|answer|include|add|append|insert|integrate"
         r"|begin|start|end|finish|replace|remove|translate|explain|describe|provide|compose|draft"
         r"|develop|use|combine|group|substitute|render|convert|introduce|suggest|decode|follow"
@@ -182,6 +182,8 @@ def _hints(sentence: str) -> frozenset[str]:
 
 def _plain(text: str) -> str:
     """Return a text as a model reads it: one form of each letter, nothing invisible."""
+    if text.isascii():
+        return " ".join(text.split())
     visible = re.sub(f"[{_INVISIBLE}]", "", text)
     return " ".join(unicodedata.normalize("NFKC", visible).split())
 
