@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from answer.types import Evidence
-from answer.values import denies, names_in, neighbours
+from answer.values import dates_alike, denies, names_in, neighbours
 from retrieval.words import content_words, stem, words
 
 MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
@@ -100,16 +100,17 @@ def _markers(text: str) -> list[int]:
 
 
 def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
-    said = [stem(word) for word in content_words(text)]
-    asked = {stem(word) for word in words(question)}
-    quoted = {stem(word) for word in words(evidence.text)}
+    claim, quote = dates_alike(text), dates_alike(evidence.text)
+    said = [stem(word) for word in content_words(claim)]
+    asked = {stem(word) for word in words(dates_alike(question))}
+    quoted = {stem(word) for word in words(quote)}
     reason = (
-        _empty(text, said, asked)
-        or _unsupported_value(text, evidence)
-        or _flipped(text, evidence.text)
-        or _turned(text, evidence.text)
+        _empty(claim, said, asked)
+        or _unsupported_value(claim, quote, evidence.place)
+        or _flipped(claim, quote)
+        or _turned(claim, quote)
         or _unsaid(said, asked, quoted, {stem(word) for word in words(evidence.place)})
-        or _unconditional(evidence.text, {*said, *asked})
+        or _unconditional(quote, {*said, *asked})
     )
     return Verdict(text, index, round(_share(said, quoted), 3), reason)
 
@@ -120,8 +121,8 @@ def _empty(text: str, said: list[str], asked: set[str]) -> str | None:
     return None
 
 
-def _unsupported_value(text: str, evidence: Evidence) -> str | None:
-    there = neighbours(evidence.text)
+def _unsupported_value(text: str, quote: str, place: str) -> str | None:
+    there = neighbours(quote)
     for number, near in neighbours(text).items():
         if number not in there:
             return f"the number {number} is not in the cited words"
@@ -129,7 +130,7 @@ def _unsupported_value(text: str, evidence: Evidence) -> str | None:
             return f"the number {number} belongs to something else in the cited words"
         if not near.after and near.before and not near.before & there[number].before:
             return f"the number {number} belongs to something else in the cited words"
-    known = {*words(evidence.place), *words(evidence.text)}
+    known = {*words(place), *words(quote)}
     for name in names_in(text):
         if not set(words(name)) <= known:
             return f"the name {name} is not in the cited words"

@@ -2,41 +2,62 @@
 
 The best sentence comes first, and more follow as long as the reply stays short. A sentence that
 leans on the one before ("It opens at seven.") is quoted with it, since a reader who cannot see what
-"it" is would have to take our word for it.
+"it" is would have to take our word for it. Of a sentence longer than a reader wants, the part that
+answers is shown; the citation has the whole.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from answer.gate import CONDITION
 from answer.types import Evidence
+from answer.values import denies
 from retrieval.instructions import orders_of
 
 MOST_WORDS = 60
 """A quoted reply is not longer than a reader wants, but for a single long sentence."""
-LEAD_WORDS = 20
-"""A sentence before that is longer is not quoted along: the answer would stand too far down."""
+LONGEST = 40
+"""Words of a sentence that are shown; what it leans on is not shown with one that is so long."""
 LEANS = re.compile(
     r"(?:and|but|so|then|however|also)?,?\s*"
     r"(?:he|she|it|they|this|these|those|such|his|her|its|their|both|the (?:former|latter|same))\b",
     re.IGNORECASE,
 )
+JOINT = re.compile(
+    r"\s*[,;:—–()]\s*|\s+(?:(?=(?:and|or|but|which|who|because|although|while|whereas)\s))",
+    re.IGNORECASE,
+)
+"""Where one part of a sentence ends and another begins."""
 
 
-def quotes(evidence: Sequence[Evidence]) -> Iterator[Evidence]:
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What is cited, and the part of it that is shown, with "…" for what is left out."""
+
+    evidence: Evidence
+    shown: str
+
+    @property
+    def words(self) -> int:
+        """How many words are shown."""
+        return len(self.shown.split())
+
+
+def quotes(evidence: Sequence[Evidence]) -> Iterator[Quote]:
     """Yield what to quote, best first; what stands in a quote before is not quoted again."""
     words = 0
     shown: list[Evidence] = []
     for piece in evidence:
         if any(_holds(other, piece) for other in shown):
             continue
-        quote = _with_lead(piece)
-        if any(_holds(quote, other) for other in shown):
-            quote = piece  # what it leans on is quoted already
-        words += len(quote.text.split())
+        quote = _quote(_with_lead(piece))
+        if any(_holds(quote.evidence, other) for other in shown):
+            quote = _quote(piece)  # what it leans on is quoted already
+        words += quote.words
         if shown and words > MOST_WORDS:
             return
-        shown.append(quote)
+        shown.append(quote.evidence)
         yield quote
 
 
@@ -49,10 +70,43 @@ def _with_lead(piece: Evidence) -> Evidence:
     if orders_of(passage)[number - 1]:
         return piece
     start, stop = passage.sentences[number - 1]
-    if len(passage.quotable[number - 1].split()) > LEAD_WORDS or piece.start - stop > 1:
-        return piece
     text = passage.text[start - passage.start : piece.stop - passage.start]
+    if len(text.split()) > LONGEST or piece.start - stop > 1:
+        return piece
     return replace(piece, start=start, text=text)
+
+
+def _quote(piece: Evidence) -> Quote:
+    return Quote(piece, " ".join(_shown(piece).split()))
+
+
+def _shown(piece: Evidence) -> str:
+    """Return the sentence, or of a long one the part around the words that answer.
+
+    Nothing is left out that turns or limits what is shown: a denial, or a condition.
+    """
+    text = piece.text
+    if piece.answer is None or len(text.split()) <= LONGEST:
+        return text
+    first, last = piece.answer[0] - piece.start, piece.answer[1] - piece.start
+    start, stop = _part(text, first, last)
+    left_out = text[:start], text[stop:]
+    if any(denies(some) or CONDITION.search(some) for some in left_out):
+        return text
+    return ("… " if start else "") + text[start:stop] + (" …" if stop < len(text) else "")
+
+
+def _part(text: str, first: int, last: int) -> tuple[int, int]:
+    """Return the widest part that holds some characters and is not too long, from the beginning
+    if that can be; the whole text if there is none."""
+    joints = [(joint.start(), joint.end()) for joint in JOINT.finditer(text)]
+    starts = [0, *(end for _, end in joints if end <= first)]
+    stops = [*(begin for begin, _ in joints if begin >= last), len(text)]
+    for start in starts:
+        fitting = [stop for stop in stops if len(text[start:stop].split()) <= LONGEST]
+        if fitting:
+            return start, max(fitting)
+    return 0, len(text)
 
 
 def _holds(quote: Evidence, piece: Evidence) -> bool:

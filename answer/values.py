@@ -19,6 +19,19 @@ SPELT = {
     )
 }
 NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "none", "without", "cannot", "nt"})
+MONTHS = (
+    "January February March April May June July August September October November December"
+).split()
+MONTH = "|".join(f"{month[:3]}(?:t|{month[3:]})?" for month in MONTHS)
+DATES = (
+    rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+(?P<month>{MONTH})\b\.?(?:,?\s+(?P<year>\d{{4}}))?",
+    rf"(?P<month>{MONTH})\b\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(?P<year>\d{{4}}))?",
+    r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)",
+    r"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4})",
+    r"(?P<day>\d\d)/(?P<month>\d\d)",
+)
+"""Ways to write a date. Digits alone are read with the day first."""
+DATE = tuple(re.compile(rf"(?<![\w/.-]){date}(?![\w/-])") for date in DATES)
 VALUE = re.compile(rf"{NUMBER}|\b(?:{'|'.join(SPELT)})\b", re.IGNORECASE)
 BEFORE = re.compile(r"([^\W_]+)\s+$")
 AFTER = re.compile(r"\s*-?\s*([^\W_]+)")
@@ -49,6 +62,13 @@ def neighbours(text: str) -> dict[str, Neighbours]:
     return dict(found)
 
 
+def dates_alike(text: str) -> str:
+    """Return a text with its dates written in one way: "03/03/2026" as "3 March 2026"."""
+    for date in DATE:
+        text = date.sub(_in_words, text)
+    return text
+
+
 def names_in(text: str) -> list[str]:
     """Return the capitalised names of a text; a sentence's first word alone is not one."""
     names = []
@@ -65,6 +85,15 @@ def names_in(text: str) -> list[str]:
 def denies(text: str) -> bool:
     """Whether a text denies something."""
     return bool(NEGATIONS & set(words(re.sub(r"n['’]t\b", " not", text))))
+
+
+def _in_words(date: re.Match[str]) -> str:
+    said, day = date["month"], int(date["day"])
+    starts = [month[:3] for month in MONTHS]
+    month = int(said) if said.isdigit() else 1 + starts.index(said[:3])
+    if not (1 <= day <= 31 and 1 <= month <= 12):
+        return date[0]
+    return " ".join(filter(None, (str(day), MONTHS[month - 1], date.groupdict().get("year"))))
 
 
 def _telling(match: re.Match[str] | None) -> set[str]:

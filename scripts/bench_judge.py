@@ -47,7 +47,6 @@ from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.judge import Judge, JudgeScorer, Told
 from answer.judge.judge import Readable, shared_words
 from answer.types import Evidence
-from ingest import Job, Options, Sandbox
 from retrieval import Library, SentenceTransformerEmbedder
 from retrieval.ranking import stems_of
 from retrieval.types import quoted_text
@@ -55,6 +54,7 @@ from scripts import judge_data
 from scripts.bench_follow_ups import written
 from scripts.judge_data import Row
 from scripts.judge_report import write_report
+from scripts.libraries import library_of
 from web.settings import Settings
 from web.wiring import stay_offline
 
@@ -238,7 +238,7 @@ def _end_to_end(
     judge: Judge,
 ) -> dict[str, Any]:
     """Ask the questions of a set as a reader would, with the judge and without."""
-    library = _library(documents, home, embedder)
+    library = library_of(documents, home, embedder)
     features = FeatureScorer(embedder)
     scorers: dict[str, EvidenceScorer] = {
         "": JudgeScorer(judge, features),
@@ -335,19 +335,6 @@ def _filings(folder: Path, copies: Path) -> tuple[Path, list[Asked]]:
     ]
 
 
-def _library(documents: Path, home: Path, embedder: SentenceTransformerEmbedder) -> Library:
-    library = Library(home, embedder)
-    if not library.generation:
-        with Sandbox() as sandbox:
-            job = Job(library, embedder, [sandbox], chunk_tokens=Settings().chunk_tokens)
-            job.run([documents], _show, Options())
-    return library
-
-
-def _show(progress: Any) -> None:
-    print(f"\rembedded {progress.passages} passages", end="", file=sys.stderr)
-
-
 def _look(asking: Asked, library: Library, judgement: Judgement) -> Look:
     snapshot = library.snapshot()
     asked = snapshot.ask(asking.question)
@@ -360,18 +347,12 @@ def _look(asking: Asked, library: Library, judgement: Judgement) -> Look:
 
 
 def _holds(answers: Sequence[str], evidence: Evidence) -> bool:
-    body = f" {_plain(evidence.text)} "
-    return any(f" {_plain(answer)} " in body for answer in answers if _plain(answer))
+    return judge_data.holds(answers, evidence.text)
 
 
 def _is_from(patterns: Sequence[str], evidence: Evidence) -> bool:
     name = Path(evidence.hit.document.path).name
     return any(fnmatch(name, pattern) for pattern in patterns)
-
-
-def _plain(text: str) -> str:
-    kept = "".join(c if c.isalnum() else " " for c in text.lower())
-    return " ".join(word for word in kept.split() if word not in {"a", "an", "the"})
 
 
 def _reliability(

@@ -39,7 +39,6 @@ from answer.evidence import (
     Candidate,
     Close,
     FeatureScorer,
-    Judged,
     Judgement,
     Matrix,
     Regression,
@@ -48,11 +47,11 @@ from answer.evidence import (
 )
 from answer.judge import Judge, JudgeScorer
 from answer.judge.judge import FITTED, SUPPORT_FEATURES
-from ingest import Job, Options, Sandbox
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder, ranking
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
 from scripts import judge_data
+from scripts.libraries import library_of
 from web.settings import Settings
 from web.wiring import stay_offline
 
@@ -74,6 +73,9 @@ EXPECTED = {
 kind by that, whatever its share in MIX."""
 DISTRACTORS = 2
 """Paragraphs nobody asks about, for each that somebody does."""
+
+TELLING = 3
+"""Characters of an answer that is not taken to stand in a sentence by chance."""
 
 NOT_YET = Regression({"mean": [], "scale": [], "weights": [], "constant": 0.0})
 """In the place of what is still to be fitted."""
@@ -163,15 +165,21 @@ def _fit_all(
 
 
 def _fit_support(kit: Path, judge: Judge) -> dict[str, Any]:
-    """Return the weights and constant that make support a probability."""
+    """Return the weights and constant that make support a probability; every source of claims
+    weighs the same, since they differ in what makes a claim fail."""
     rows = judge_data.claims(kit, "fit")
     found = judge.support_features([(row["claim"], row["evidence"]) for row in rows])
     borne = [row["label"] == "supported" for row in rows]
-    model = LogisticRegression(C=10.0).fit(found, borne)
+    sources = [row["source"] for row in rows]
+    weights = [len(rows) / len(set(sources)) / sources.count(source) for source in sources]
+    model = LogisticRegression(C=10.0).fit(found, borne, sample_weight=weights)
     constant = round(float(model.intercept_[0]), 4)
-    weights = _rounded(model.coef_[0])
-    names = list(SUPPORT_FEATURES)
-    return {"claims": len(rows), "features": names, "weights": weights, "constant": constant}
+    return {
+        "claims": len(rows),
+        "features": list(SUPPORT_FEATURES),
+        "weights": _rounded(model.coef_[0]),
+        "constant": constant,
+    }
 
 
 def _remembering(scorer: S) -> S:
@@ -236,17 +244,9 @@ def _library(
     askings: Sequence[Asking],
 ) -> Library:
     """Return a library of the paragraphs asked about, and others."""
-    library = Library(home / "library", embedder)
-    if not library.generation:
+    if not (home / "documents").exists():
         _write_documents(home / "documents", rows, [asking.row for asking in askings])
-        with Sandbox() as sandbox:
-            job = Job(library, embedder, [sandbox], chunk_tokens=Settings().chunk_tokens)
-            job.run([home / "documents"], _show, Options())
-    return library
-
-
-def _show(progress: Any) -> None:
-    print(f"\rembedded {progress.passages} passages", end="", file=sys.stderr)
+    return library_of(home / "documents", home / "library", embedder)
 
 
 def _write_documents(folder: Path, rows: Sequence[Row], asked: Sequence[Row]) -> None:
@@ -326,14 +326,25 @@ def _key(text: str) -> str:
 
 
 def _is_right(found: Found, text: str) -> bool:
-    """Whether a sentence as the product cut it is one that people marked."""
+    """Whether a sentence as the product cut it is one that people marked, or an accepted answer
+    stands in it: another sentence may say it too."""
     if found.asking.kind != "answerable":
         return False
     mine = _key(text)
-    return any(
+    return _holds_answer(found, text) or any(
         mine == g or (len(mine) > 20 and mine in g) or (len(g) > 20 and g in mine)
         for g in _gold(found.asking.row)
     )
+
+
+def _is_doubtful(found: Found, text: str) -> bool:
+    """Whether a sentence may well answer though what people marked was held out."""
+    return found.asking.kind.startswith("without") and _holds_answer(found, text)
+
+
+def _holds_answer(found: Found, text: str) -> bool:
+    answers = [answer for answer in found.asking.row["answers"] if len(answer) >= TELLING]
+    return judge_data.holds(answers, text)
 
 
 def _fit_passages(found: Sequence[Found]) -> Matrix:
@@ -396,9 +407,7 @@ def _fit_pairs(groups: Sequence[tuple[Matrix, Flags]]) -> dict[str, Any]:
 
 
 def _fit_decision(found: Sequence[Found], scorer: Scorer) -> dict[str, Any]:
-    found = [one for one in found if one.hits]
-    rows, right = _decisions(found, scorer)
-    kinds = [one.asking.kind for one in found]
+    rows, right, kinds = _decisions(found, scorer)
     weights = [EXPECTED[kind] * len(kinds) / kinds.count(kind) for kind in kinds]
     scaler = StandardScaler().fit(rows)
     scaler.scale_[scaler.scale_ == 0] = 1.0
@@ -412,39 +421,38 @@ def _fit_decision(found: Sequence[Found], scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def _decisions(found: Sequence[Found], scorer: Scorer) -> tuple[Matrix, Flags]:
-    """Return the decision features of each question's best sentence, and whether it is right."""
-    rows, right = [], []
-    for one in found:
+def _decisions(found: Sequence[Found], scorer: Scorer) -> tuple[Matrix, Flags, list[str]]:
+    """Return the decision features of each question's best sentence, whether it is right, and how
+    the question was asked; those of which nobody can say are left out."""
+    rows, right, kinds = [], [], []
+    for one in (one for one in found if one.hits):
         judged = Judgement(scorer, NOT_YET).judge(one.asked, one.hits)
         if judged is None:
             raise ValueError("every passage of the training library has a sentence")
-        rows.append(judged.decision)
-        right.append(_is_right(one, _best(judged)))
-    return np.array(rows), np.array(right)
-
-
-def _best(judged: Judged) -> str:
-    return judged.candidates[judged.order[0]].text
+        best = judged.candidates[judged.order[0]].text
+        if not _is_doubtful(one, best):
+            rows.append(judged.decision)
+            right.append(_is_right(one, best))
+            kinds.append(one.asking.kind)
+    return np.array(rows), np.array(right), kinds
 
 
 def _report(
     dev: Sequence[Found], scorer: Scorer, decision: Regression, ranks: Matrix
 ) -> dict[str, Any]:
-    dev = [f for f in dev if f.hits]
-    rows, right = _decisions(dev, scorer)
+    rows, right, asked = _decisions(dev, scorer)
     probability = decision.probabilities(rows)
-    kinds = np.array([f.asking.kind for f in dev])
+    kinds = np.array(asked)
     answerable = kinds == "answerable"
     said = probability > 0.5
     earned = int((said & right).sum()) - int((said & ~right).sum())
     first = [
         bool(f.right_passages[np.argmax(f.passages @ ranks)])
         for f in dev
-        if f.asking.kind == "answerable"
+        if f.hits and f.asking.kind == "answerable"
     ]
     return {
-        "questions": len(dev),
+        "questions": len(rows),
         "best_passage_right": _mean(first),
         "best_sentence_right": _mean(right[answerable]),
         "decision_auc": round(float(roc_auc_score(right, probability)), 3),

@@ -248,6 +248,12 @@ def batches(examples: Sequence[Example], tokens: int, seed: int) -> list[list[Ex
     return made
 
 
+def holds(answers: Sequence[str], text: str) -> bool:
+    """Whether one of the accepted answers stands in a text, word for word."""
+    body = f" {_bare(text)} "
+    return any(f" {_bare(answer)} " in body for answer in answers if _bare(answer))
+
+
 def paragraph_key(row: Row) -> str:
     """Return what tells paragraphs apart, however they are spaced."""
     return _key(" ".join(row["sentences"]))
@@ -292,3 +298,7 @@ def _span(row: Row, reading: Reading, right: Sequence[bool]) -> tuple[int, int] 
 
 def _plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def _bare(text: str) -> str:
+    return " ".join(word for word in _plain(text).split() if word not in {"a", "an", "the"})

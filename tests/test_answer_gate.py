@@ -4,7 +4,7 @@ import pytest
 
 from answer.gate import Verdict, check
 from answer.types import Evidence
-from answer.values import names_in, neighbours
+from answer.values import dates_alike, names_in, neighbours
 from retrieval import Document, Hit, Passage
 
 
@@ -66,6 +66,38 @@ def test_a_number_must_belong_to_the_same_words() -> None:
     )
 
     assert verdict.reason == "the number 31 belongs to something else in the cited words"
+
+
+@pytest.mark.parametrize("date", ["3 March 2026", "March 3rd, 2026", "2026-03-03", "03/03/2026"])
+def test_a_date_may_be_written_another_way(date: str) -> None:
+    quote = f"The council met on {date} and closed the library."
+
+    assert (
+        judge("The library closed on 3 March 2026.", quote, question="When did it close?").reason
+        is None
+    )
+    assert (
+        judge("The library closed on 3 Mar 2026.", quote, question="When did it close?").reason
+        is None
+    )
+    assert (
+        judge("The library closed on 03/03.", quote, question="When did it close?").reason is None
+    )
+
+
+@pytest.mark.parametrize("date", ["4 March 2026", "3 May 2026", "3 March 2025", "05/03/2026"])
+def test_another_date_is_withheld(date: str) -> None:
+    quote = "The council met on 3 March 2026 and closed the library."
+
+    assert (
+        judge(f"The library closed on {date}.", quote, question="When did it close?").reason
+        is not None
+    )
+
+
+def test_what_is_no_date_is_left_alone() -> None:
+    for text in ("Rule 33/40 holds.", "Call 12/2026-7.", "You may 3 times.", "He got 7.5.2 marks."):
+        assert dates_alike(text) == text
 
 
 def test_a_row_about_something_else_does_not_answer() -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from answer.errors import JudgeUnavailable
 from answer.evidence import Matrix, sigmoid
 from answer.judge.reading import Reader, Reading, padded
+from answer.values import names_in, neighbours
 from retrieval.ranking import stems_of
 from retrieval.types import Span
 
@@ -38,6 +39,8 @@ NOTHING = -20.0
 SUPPORT_FEATURES = (
     "borne_out",  # log odds of the head
     "shared",  # share of the claim's words that stand in the evidence
+    "numbers_missing",  # how many of the claim's numbers do not
+    "names_missing",  # how many words of the claim's names do not
 )
 
 Floats = NDArray[np.float32]
@@ -125,8 +128,8 @@ class Judge:
 
     def support_features(self, claims: Sequence[tuple[str, str]]) -> Matrix:
         """Return SUPPORT_FEATURES of each claim and evidence: shape (claims, features)."""
-        shares = [shared_words(claim, evidence) for claim, evidence in claims]
-        return np.column_stack([self.support_logits(claims), shares])
+        compared = [_compared(claim, evidence) for claim, evidence in claims]
+        return np.column_stack([self.support_logits(claims), np.array(compared, np.float64)])
 
     def support_logits(self, claims: Sequence[tuple[str, str]]) -> list[float]:
         """Return the log odds that evidence bears a claim out; of the best part, if it is long."""
@@ -174,6 +177,14 @@ def shared_words(claim: str, evidence: str) -> float:
     """Return the share of a claim's words that stand in evidence."""
     mine = set(stems_of(claim))
     return len(mine & set(stems_of(evidence))) / max(1, len(mine))
+
+
+def _compared(claim: str, evidence: str) -> tuple[float, int, int]:
+    """Return what SUPPORT_FEATURES say beside the head."""
+    there = evidence.lower()
+    named = {word.lower() for name in names_in(claim) for word in name.split()}
+    numbers = set(neighbours(claim)) - set(neighbours(evidence))
+    return shared_words(claim, evidence), len(numbers), sum(word not in there for word in named)
 
 
 def _base(card: dict[str, Any]) -> Path:

@@ -1,0 +1,61 @@
+"""What is quoted, and how much of a long sentence is shown."""
+
+from answer.quoting import quotes
+from answer.types import Evidence
+from retrieval import Document, Hit, Passage
+
+DOCUMENT = Document("d", "/d", "d.md", "Minutes", "", "text/markdown", 1, 1, (), "", "")
+LIST = ", ".join(f"Councillor {name}" for name in "Ash Birch Cedar Elm Fir Hazel Larch".split())
+LONG = (
+    f"Those present were {LIST}, who had sent their apologies in good time the day before, and"
+    " after a long debate into the night the council agreed to lease the depot for £418 a year,"
+    " which the Director of Finance had put forward at the meeting of the month before."
+)
+
+
+def evidence(text: str, answer: str | None) -> Evidence:
+    passage = Passage("d", None, (), 0, len(text), text, sentences=((0, len(text)),))
+    hit = Hit(passage, DOCUMENT, score=1.0, similarity=1.0)
+    at = text.index(answer) if answer else 0
+    span = (at, at + len(answer)) if answer else None
+    return Evidence(hit, 0, len(text), text, probability=0.9, answer=span)
+
+
+def shown(text: str, answer: str | None) -> str:
+    (quote,) = quotes([evidence(text, answer)])
+    assert quote.evidence.text == text
+    return quote.shown
+
+
+def test_of_a_long_sentence_the_part_that_answers_is_shown() -> None:
+    part = shown(LONG, "£418")
+
+    assert part.startswith("… ")
+    assert "£418 a year" in part
+    assert len(part.split()) <= 42
+    assert part.strip("… ") in LONG
+
+
+def test_what_a_long_sentence_begins_with_is_shown_if_that_answers() -> None:
+    part = shown(LONG, "Councillor Birch")
+
+    assert part.startswith("Those present were Councillor Ash, Councillor Birch")
+    assert part.endswith(" …")
+
+
+def test_a_sentence_of_usual_length_is_shown_whole() -> None:
+    assert shown("The yearly fee for a dog licence is £12.", "£12") == (
+        "The yearly fee for a dog licence is £12."
+    )
+
+
+def test_without_knowing_which_words_answer_nothing_is_left_out() -> None:
+    assert shown(LONG, None) == LONG
+
+
+def test_a_condition_or_a_denial_is_never_left_out() -> None:
+    limited = LONG[:-1] + ", provided that the bank agrees."
+    denied = LONG[:-1] + ", though it is not in force."
+
+    assert shown(limited, "£418") == limited
+    assert shown(denied, "£418") == denied
