@@ -163,8 +163,14 @@ def orders_in(text: str) -> list[str]:
 
 
 def asks_about_orders(question: str) -> bool:
-    """Whether a question asks about orders to an assistant, so that they may be its answer."""
-    return bool(LIKE_THEM.search(question))
+    """Whether a question asks about orders to an assistant, so that they may be its answer.
+
+    One that gives such an order beside what it asks does not ask about it.
+    """
+    sentences = [question[start:stop] for start, stop in sentence_spans(question)]
+    told = zip(sentences, flagged(sentences), strict=True)
+    asked = (sentence for sentence, order in told if sentence.endswith("?") or not order)
+    return any(LIKE_THEM.search(sentence) for sentence in asked)
 
 
 @lru_cache(maxsize=20_000)
