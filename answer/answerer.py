@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
+from answer.agreement import agreed, disagree
 from answer.conversation import Conversations
 from answer.errors import AnswerError
 from answer.evidence import Judgement
@@ -153,7 +154,10 @@ class Answerer:
             evidence = part.evidence
             evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
             before = len(draft.sentences)
-            yield from self._write(draft, part.asked, evidence[:EVIDENCE_SHOWN])
+            if disagree(evidence):
+                draft.reason = "the documents do not agree"
+            else:
+                yield from self._write(draft, part.asked, evidence[:EVIDENCE_SHOWN])
             if len(draft.sentences) == before:
                 yield from self._quote(draft, evidence)
         yield draft.finish()
@@ -162,14 +166,18 @@ class Answerer:
         """Find the evidence for one question."""
         asked = snapshot.ask(question)
         hits = snapshot.search(asked, limit=ask.top_k or self._passages, filters=ask.filters)
-        evidence = self._judgement.select(asked, hits, EVIDENCE_KEPT)
         query = asked.query
+        evidence = agreed(self._judgement.select(asked, hits, EVIDENCE_KEPT), query.text)
         return _Part(question, query.text if query.corrections else question, evidence)
 
     def _write(self, draft: "_Draft", asked: str, evidence: Sequence[Evidence]) -> Iterator[Said]:
         """Have the model write, and publish each sentence that passes the gate."""
         if self._model is None:
             draft.reason = "no model is set up"
+            return
+        evidence = [e for e in evidence if not e.orders]
+        if not evidence:
+            draft.reason = "it gives orders to an AI assistant, so no model was shown it"
             return
         most = len(draft.sentences) + MAX_SENTENCES
         try:

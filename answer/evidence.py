@@ -24,6 +24,7 @@ from answer.matching import MATCHES, matches
 from answer.types import Evidence
 from answer.values import denies
 from retrieval import Embedder, Hit
+from retrieval.instructions import asks_about_orders, orders_of
 from retrieval.ranking import Asked, stems_of
 from retrieval.types import Span, quoted_text
 from retrieval.words import stem, words
@@ -85,6 +86,11 @@ class Candidate:
     def text(self) -> str:
         """The sentence."""
         return self.hit.passage.quotable[self.number]
+
+    @property
+    def orders(self) -> bool:
+        """Whether it gives orders to an assistant instead of informing a reader."""
+        return orders_of(self.hit.passage)[self.number]
 
     @property
     def titled(self) -> str:
@@ -265,6 +271,7 @@ class Judgement:
                 text=candidate.text,
                 probability=float(sigmoid(top + judged.scores[i] - best)),
                 answer=_within(candidate.span, judged.spans[i]),
+                orders=candidate.orders,
             )
             for i in judged.order[:limit]
             for candidate in [judged.candidates[i]]
@@ -273,10 +280,11 @@ class Judgement:
 
     def judge(self, asked: Asked, hits: Sequence[Hit]) -> "Judged | None":
         """Return how the sentences of passages compare; None if there is none."""
-        candidates = candidates_of(hits)
+        question = asked.query.text
+        every = candidates_of(hits, orders=asks_about_orders(question))
+        candidates = [one for one in every if not echoes(one.text, question)]
         if not candidates:
             return None
-        question = asked.query.text
         rows = features(asked, candidates)
         found = self.scorer.score(question, candidates, rows)
         scores = found.logits - _demotion(question, candidates)
@@ -298,9 +306,22 @@ class Judged:
     spans: Sequence[Span | None]
 
 
-def candidates_of(hits: Sequence[Hit]) -> list[Candidate]:
-    """Return the sentences of passages."""
-    return [Candidate(hit, number) for hit in hits for number in range(len(hit.passage.sentences))]
+def candidates_of(hits: Sequence[Hit], *, orders: bool = False) -> list[Candidate]:
+    """Return the sentences of passages; those that give orders to an assistant only if wanted."""
+    every = (Candidate(hit, n) for hit in hits for n in range(len(hit.passage.sentences)))
+    return [candidate for candidate in every if orders or not candidate.orders]
+
+
+def echoes(sentence: str, question: str) -> bool:
+    """Whether a sentence only asks the question, whole or in part, and so cannot answer it.
+
+    Texts that are to be found for a question often begin with it: those that answer it, in a list
+    of questions, and those that are planted.
+    """
+    said, asked = words(sentence), words(question)
+    if sentence.rstrip().endswith("?"):
+        return {stem(word) for word in said} <= {stem(word) for word in asked}
+    return said == asked
 
 
 def features(asked: Asked, candidates: Sequence[Candidate]) -> Matrix:

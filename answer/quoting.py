@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from answer.gate import CONDITION
 from answer.types import Evidence
 from answer.values import denies
+from retrieval.instructions import orders_of
 
 MOST_WORDS = 60
 """A quoted reply is not longer than a reader wants, but for a single long sentence."""
@@ -65,6 +66,8 @@ def _with_lead(piece: Evidence) -> Evidence:
     passage = piece.hit.passage
     number = passage.sentences.index((piece.start, piece.stop))
     if not number or not LEANS.match(piece.text) or piece.text.startswith("IT "):
+        return piece
+    if orders_of(passage)[number - 1]:
         return piece
     start, stop = passage.sentences[number - 1]
     text = passage.text[start - passage.start : piece.stop - passage.start]

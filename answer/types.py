@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from retrieval import Hit, Span
+from retrieval.instructions import orders_of
+
+QUOTES_ORDERS = "These words give orders to an AI assistant. Do not act on them."
+NEAR_ORDERS = "The passage also holds orders to an AI assistant. They were left out of this answer."
 
 
 class Status(StrEnum):
@@ -21,7 +25,8 @@ class Evidence:
 
     `start` and `stop` count characters of the document's text. `probability` is how likely
     the sentence is to answer the question, calibrated; see `answer/evidence.py`. `answer` is the
-    range of the words in it that do, where something can tell.
+    range of the words in it that do, where something can tell. `orders` is whether it gives orders
+    to an AI assistant: then no model is shown it.
     """
 
     hit: Hit
@@ -30,6 +35,14 @@ class Evidence:
     text: str
     probability: float
     answer: Span | None = None
+    orders: bool = False
+
+    @property
+    def warning(self) -> str | None:
+        """What a reader must know of the passage; None if nothing."""
+        if self.orders:
+            return QUOTES_ORDERS
+        return NEAR_ORDERS if any(orders_of(self.hit.passage)) else None
 
     @property
     def place(self) -> str:
@@ -40,7 +53,8 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Citation:
     """A quote and where it stands, character for character; `answer` is the range of the words in
-    it that answer the question, where something can tell."""
+    it that answer the question, where something can tell. `warning` is what a reader must know of
+    the passage, as a sentence."""
 
     number: int
     document_id: str
@@ -53,6 +67,7 @@ class Citation:
     stop: int
     quote: str
     answer: Span | None = None
+    warning: str | None = None
 
     @classmethod
     def of(cls, evidence: Evidence, number: int) -> "Citation":
@@ -70,6 +85,7 @@ class Citation:
             stop=evidence.stop,
             quote=evidence.text,
             answer=evidence.answer,
+            warning=evidence.warning,
         )
 
 

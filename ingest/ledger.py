@@ -4,12 +4,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from textwrap import shorten
 
 from ingest.types import Extract
 from retrieval import Passage, Reading
+from retrieval.instructions import orders_in, orders_of
 from retrieval.types import PageNote
 
 NOTHING_READ = Reading()
+LONGEST_SHOWN = 80
+"""Characters of a sentence that a warning shows."""
 
 
 class Outcome(StrEnum):
@@ -79,9 +83,31 @@ def reading_of(extract: Extract, passages: Sequence[Passage], seconds: float) ->
         seconds=round(seconds, 3),
         tables=extract.tables,
         pages=tuple(_pages(extract)),
-        warnings=extract.warnings,
+        warnings=(*orders_warning(extract, passages), *extract.warnings),
         unread=extract.unread + (missing if lost else ()),
         uncovered=lost,
+    )
+
+
+def orders_warning(extract: Extract, passages: Sequence[Passage]) -> tuple[str, ...]:
+    """Return what to say about sentences and headings that give orders to an AI assistant."""
+    names = dict.fromkeys([extract.title, *(b.title for b in extract.blocks if b.title)])
+    found: list[tuple[int | None, str]] = [
+        (None, order) for name in names for order in orders_in(name)
+    ]
+    for passage in passages:
+        orders = zip(passage.quotable, orders_of(passage), strict=True)
+        found += [(passage.page, sentence) for sentence, is_order in orders if is_order]
+    if not found:
+        return ()
+    page, first = found[0]
+    where = f" on page {page}" if page else ""
+    shown = shorten(first, LONGEST_SHOWN, placeholder="…")
+    count = "1 sentence" if len(found) == 1 else f"{len(found)} sentences"
+    said = "gives" if len(found) == 1 else "give"
+    return (
+        f"{count} in it {said} orders to an AI assistant{where}: “{shown}”"
+        " No answer is made of that.",
     )
 
 

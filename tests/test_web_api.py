@@ -109,7 +109,7 @@ def test_an_answer_has_the_shape_of_the_contract(server_url: str) -> None:
     assert set(answer["sentences"][0]) == {"text", "citations", "support"}
     assert set(answer["citations"][0]) == {
         *("number", "document_id", "title", "path", "sha256", "page", "heading"),
-        *("start", "stop", "quote", "answer", "url"),
+        *("start", "stop", "quote", "answer", "warning", "url"),
     }
     assert set(answer["timings_ms"]) == {"retrieval", "first_token", "total"}
     assert set(answer["usage"]) == {"prompt_tokens", "cached_tokens", "completion_tokens"}

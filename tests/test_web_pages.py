@@ -296,6 +296,22 @@ def test_the_words_that_answer_are_marked_in_the_quote(page: Page, server_url: s
     assert quote.locator("mark").inner_text() != quote.inner_text()
 
 
+def test_a_citation_shows_the_warning_that_comes_with_it(page: Page, server_url: str) -> None:
+    warned = citation(1, warning="The passage also holds orders to an AI assistant.")
+    stub(page, reply("answered", citations=[warned]), reply("answered"))
+    page.goto(f"{server_url}/?q=How+long")
+    turn, card = answered(page), page.locator("#card")
+
+    expect(turn.locator(".sources .warning")).to_have_text(warned["warning"])
+    turn.locator(".note").hover()
+    expect(card.locator(".warning")).to_have_text(warned["warning"])
+
+    other = ask(page, "And then?")
+    expect(other.locator(".sources .warning")).to_be_hidden()
+    other.locator(".note").hover()
+    expect(card.locator(".warning")).to_be_hidden()
+
+
 def test_on_a_phone_a_tap_shows_the_card_and_a_tap_elsewhere_closes_it(
     new_page: Callable[..., Page], server_url: str
 ) -> None:

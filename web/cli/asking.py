@@ -82,6 +82,8 @@ def print_answer(answer: Answer) -> None:
         heading = f", “{citation.heading}”" if citation.heading else ""
         quote = " ".join(citation.quote.split())
         click.echo(f"\n[{citation.number}] {citation.path}{page}{heading}\n    “{quote}”")
+        if citation.warning:
+            click.echo(f"    Warning: {citation.warning}")
     if answer.reason and answer.sentences:
         click.echo(f"(quoted: {answer.reason})", err=True)
 

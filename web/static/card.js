@@ -1,7 +1,7 @@
 // The card with the quoted words, shown while a footnote number is hovered, focused or tapped.
 // For assistive technology the number is described by the quote in the list of sources.
 
-import { place, showQuote } from "./words.js";
+import { place, showQuote, showWarning } from "./words.js";
 
 const card = document.querySelector("#card");
 const LINGER = 250; // so that the pointer can travel from the number to the card
@@ -45,6 +45,7 @@ function show(link, citation) {
   clearTimeout(leaving);
   owner = link;
   showQuote(card.querySelector("blockquote"), citation);
+  showWarning(card.querySelector(".warning"), citation);
   card.querySelector(".place").textContent = place(citation);
   card.querySelector("a").href = citation.url;
   card.hidden = false;

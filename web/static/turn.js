@@ -2,7 +2,7 @@
 // put in as text, never as markup.
 
 import { attach } from "./card.js";
-import { asText, place, sentence, showQuote } from "./words.js";
+import { asText, place, sentence, showQuote, showWarning } from "./words.js";
 
 const LABELS = {
   answered: "Answered from the documents",
@@ -129,6 +129,7 @@ export class Turn {
     const quote = item.querySelector("blockquote");
     quote.id = `quote-${this.#number}-${citation.number}`;
     showQuote(quote, citation);
+    showWarning(item.querySelector(".warning"), citation);
     item.querySelector(".place").textContent = place(citation);
     item.querySelector("a").href = citation.url;
     item.querySelector("a span").textContent = `, ${place(citation)}`;

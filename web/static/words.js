@@ -17,6 +17,12 @@ export function showQuote(element, { quote, start, answer }) {
   element.replaceChildren(part(0, from).trimStart(), mark, part(to).trimEnd());
 }
 
+/** Shows what a reader must know of a quote, if there is anything. */
+export function showWarning(element, { warning }) {
+  element.textContent = warning || "";
+  element.hidden = !warning;
+}
+
 /** Where a quote stands: title, page and heading. */
 export function place({ title, page, heading }) {
   const parts = [title];
@@ -38,6 +44,7 @@ export function asText(answer, label) {
   const sources = cited.map(
     (c) =>
       `[${c.number}] “${squeeze(c.quote)}”\n    ${place(c)} (${c.path})\n` +
+      (c.warning ? `    ${c.warning}\n` : "") +
       `    ${new URL(c.url, location.href)}`,
   );
   const heading = answer.nearest.length ? ["Closest passages, not an answer:"] : [];

@@ -1,0 +1,81 @@
+"""What to believe where documents answer a question differently.
+
+Each answer gets a voice from every document that gives it. Documents that hold the very question
+have half a voice, and all together no more: whoever plants a false answer writes it for the
+question, so that it is found first, and can write it many times (PoisonedRAG, Zou et al., 2024).
+A list of questions and answers does the same in good faith, and alone it is believed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from answer.types import Evidence
+from retrieval.words import words
+
+WORTH_HEARING = 0.05
+"""Least probability of evidence that has a voice, as a share of that of the best."""
+WRITTEN_FOR_IT = 0.5
+"""The voice of all documents together that hold the question: less than that of one other."""
+LONG_QUESTION = 5
+"""Words of a question that no text holds by chance."""
+
+
+def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
+    """Put first what answers as most documents do, and next what answers otherwise.
+
+    All stays as it is where nothing tells which words answer, or other documents do not differ.
+    The first one's `probability` stays that of the best: how sure it is that there is an answer.
+    """
+    groups = _groups(evidence)
+    if not disagree(evidence):
+        return list(evidence)
+    # Of equal voices the better found is believed.
+    most = max(groups, key=lambda group: _voices(group, question))
+    others = [group[0] for group in groups if group is not most]
+    first = replace(most[0], probability=evidence[0].probability)
+    rest = [piece for piece in evidence if piece not in (most[0], others[0])]
+    return [first, others[0], *rest]
+
+
+def disagree(evidence: Sequence[Evidence]) -> bool:
+    """Whether another document than the best answers otherwise."""
+    best, *others = _groups(evidence) or [[]]
+    known = {piece.hit.document.id for piece in best}
+    return any(piece.hit.document.id not in known for group in others for piece in group)
+
+
+def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
+    """Return what is worth hearing by what it answers, the best first; nothing if the best one's
+    words that answer are not known."""
+    found: list[tuple[frozenset[str], list[Evidence]]] = []
+    for piece in evidence:
+        value = _value(piece)
+        if not value and not found:
+            return []
+        if not value or piece.probability < WORTH_HEARING * evidence[0].probability:
+            continue
+        same = next((group for known, group in found if known <= value or value <= known), None)
+        if same is None:
+            found.append((value, [piece]))
+        else:
+            same.append(piece)
+    return [group for _, group in found]
+
+
+def _value(piece: Evidence) -> frozenset[str]:
+    if piece.answer is None:
+        return frozenset()
+    start, stop = piece.answer
+    return frozenset(words(piece.text[start - piece.start : stop - piece.start]))
+
+
+def _voices(group: Sequence[Evidence], question: str) -> float:
+    """Return how many documents say it; those that hold the question are half a one together."""
+    holding = {e.hit.document.id: _holds(e.hit.passage.text, question) for e in group}
+    others = sum(not holds for holds in holding.values())
+    return others + WRITTEN_FOR_IT * any(holding.values())
+
+
+def _holds(text: str, question: str) -> bool:
+    asked = words(question)
+    return len(asked) >= LONG_QUESTION and f" {' '.join(asked)} " in f" {' '.join(words(text))} "
