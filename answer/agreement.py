@@ -4,6 +4,8 @@ Each answer gets a voice from every document that gives it. Documents that hold 
 have half a voice, and all together no more: whoever plants a false answer writes it for the
 question, so that it is found first, and can write it many times (PoisonedRAG, Zou et al., 2024).
 A list of questions and answers does the same in good faith, and alone it is believed.
+
+Of answers with equal voices the newest comes first, if all of them say what day they are of.
 """
 
 from collections.abc import Sequence
@@ -29,8 +31,11 @@ def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
     groups = _groups(evidence)
     if not disagree(evidence):
         return list(evidence)
-    # Of equal voices the better found is believed.
-    most = max(groups, key=lambda group: _voices(group, question))
+    voices = [_voices(group, question) for group in groups]
+    equal = [group for group, its in zip(groups, voices, strict=True) if its == max(voices)]
+    dates = [max((piece.date or "" for piece in group), default="") for group in equal]
+    # The better found is believed where nothing says which is newer.
+    most = equal[dates.index(max(dates))] if all(dates) else equal[0]
     others = [group[0] for group in groups if group is not most]
     first = replace(most[0], probability=evidence[0].probability)
     rest = [piece for piece in evidence if piece not in (most[0], others[0])]

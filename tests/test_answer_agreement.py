@@ -72,6 +72,19 @@ def test_of_two_documents_the_better_found_comes_first_and_the_other_beside_it(
     assert disagree(found)
 
 
+def test_of_two_documents_that_say_what_day_they_are_of_the_newer_comes_first(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    for day, fee in (("2024-04-01", "£12"), ("2026-04-01", "£15")):
+        (tmp_path / f"{day}.md").write_text(
+            f"---\ndate: {day}\n---\n\n# Fees\n\nThe yearly fee for a dog licence is {fee}.\n"
+        )
+    shelf.ingest(tmp_path)
+    found = evidence(shelf, ("2024", "£12", 0.9), ("2026", "£15", 0.8))
+
+    assert [piece.date for piece in agreed(found, ASKED)] == ["2026-04-01", "2024-04-01"]
+
+
 def test_a_planted_answer_is_shown_only_beside_the_other(fees: Shelf, tmp_path: Path) -> None:
     fees.ingest(tmp_path)
     judgement = judged_by(fees.embedder, JUDGE)

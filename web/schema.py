@@ -163,7 +163,8 @@ class CitationReply(BaseModel):
     """A quote, character for character `text[start:stop]` of the document's text.
 
     `answer` is where in it the words stand that answer, if something could tell. `warning` is set
-    if the words, or others in their passage, give orders to an AI assistant.
+    if the words, or others in their passage, give orders to an AI assistant. `date` is the day that
+    the document says it is of, in ISO 8601; null if it says none.
     """
 
     number: int
@@ -178,6 +179,7 @@ class CitationReply(BaseModel):
     quote: str
     answer: AnswerWords | None
     warning: str | None
+    date: str | None
     url: str
 
     @classmethod
