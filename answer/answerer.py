@@ -142,7 +142,7 @@ class Answerer:
         draft.generation = snapshot.generation
         if ask.conversation is not None:
             draft.asked = self._conversations.follow(ask.conversation, ask.question)
-        parts = [self._look(part, snapshot, ask) for part in parts_of(draft.asked)]
+        parts = [self._look(draft, part, snapshot, ask) for part in parts_of(draft.asked)]
         draft.found(parts, self._threshold)
         if draft.probability < self._threshold:
             nearest = tuple(replace(cited, answer=None) for cited in _nearest(parts))
@@ -162,12 +162,14 @@ class Answerer:
                 yield from self._quote(draft, evidence)
         yield draft.finish()
 
-    def _look(self, question: str, snapshot: Snapshot, ask: Ask) -> "_Part":
+    def _look(self, draft: "_Draft", question: str, snapshot: Snapshot, ask: Ask) -> "_Part":
         """Find the evidence for one question."""
         asked = snapshot.ask(question)
         hits = snapshot.search(asked, limit=ask.top_k or self._passages, filters=ask.filters)
         query = asked.query
+        began = time.perf_counter()
         evidence = agreed(self._judgement.select(asked, hits, EVIDENCE_KEPT), query.text)
+        draft.judging_s += time.perf_counter() - began
         return _Part(question, query.text if query.corrections else question, evidence)
 
     def _write(self, draft: "_Draft", asked: str, evidence: Sequence[Evidence]) -> Iterator[Said]:
@@ -185,7 +187,9 @@ class Answerer:
             draft.read |= {e.hit.document.id for e in evidence}
             with closing(_sentences(self._model, draft, asked, evidence)) as sentences:
                 for written in sentences:
+                    began = time.perf_counter()
                     verdict = check(written, evidence, asked, self._support)
+                    draft.checking_s += time.perf_counter() - began
                     cited = evidence[verdict.evidence]
                     reason = verdict.reason
                     if cited.probability < self._threshold:
@@ -241,6 +245,8 @@ class _Draft:
     usage: Usage = field(default_factory=Usage)
     retrieval_ms: int = 0
     first_token_ms: int | None = None
+    judging_s: float = 0.0
+    checking_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.asked = self.question
@@ -296,7 +302,13 @@ class _Draft:
             sentences=tuple(self.sentences),
             citations=tuple(self.citations),
             generation=self.generation,
-            timings=Timings(self.retrieval_ms, first, total),
+            timings=Timings(
+                self.retrieval_ms,
+                first,
+                total,
+                evidence=round(self.judging_s * 1000),
+                gate=round(self.checking_s * 1000),
+            ),
             probability=round(self.probability, 3),
             reason=reason,
             withheld=tuple(self.withheld),

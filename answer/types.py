@@ -144,11 +144,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Milliseconds since the question came in; `retrieval` is how long finding took."""
+    """Milliseconds since the question came in; `retrieval` is how long finding took, `evidence` the
+    part of it that choosing sentences took, and `gate` how long checking took in all."""
 
     retrieval: int
     first_token: int
     total: int
+    evidence: int = 0
+    gate: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def main() -> None:
         "start_to_first_answer_s": round(first, 1),
         "retrieval_s": _quantiles([a["timings_ms"]["retrieval"] / 1e3 for a in alone]),
         "first_token_s": _quantiles([a["timings_ms"]["first_token"] / 1e3 for a in written]),
+        "shares": _shares(written),
         "answer_s": _quantiles([a["timings_ms"]["total"] / 1e3 for a in written]),
         "seconds_an_answer_8_at_once": round(eight, 3),
         "model": written[0]["model"]["name"],
@@ -115,6 +116,19 @@ def _ask(url: str, question: str) -> Any:
     )
     with urllib.request.urlopen(request, timeout=120) as reply:
         return json.load(reply)
+
+
+def _shares(answers: list[Any]) -> dict[str, float]:
+    """Return which share of the time of answers each stage took."""
+    spent = {name: sum(a["timings_ms"][name] for a in answers) for name in answers[0]["timings_ms"]}
+    stages = {
+        "search": spent["retrieval"] - spent["evidence"],
+        "evidence": spent["evidence"],
+        "prompt": spent["first_token"] - spent["retrieval"],
+        "writing": spent["total"] - spent["first_token"] - spent["gate"],
+        "gate": spent["gate"],
+    }
+    return {name: round(value / spent["total"], 3) for name, value in stages.items()}
 
 
 def _quantiles(values: list[float]) -> dict[str, float]:

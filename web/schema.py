@@ -222,11 +222,14 @@ class UsageReply(BaseModel):
 
 
 class TimingsReply(BaseModel):
-    """Milliseconds since the question came in."""
+    """Milliseconds since the question came in; of those, `evidence` is how long choosing sentences
+    took, which is part of `retrieval`, and `gate` how long it took to check what was written."""
 
     retrieval: int
     first_token: int
     total: int
+    evidence: int
+    gate: int
 
 
 class AnswerReply(BaseModel):
@@ -277,11 +280,7 @@ class AnswerReply(BaseModel):
                 cached_tokens=answer.usage.cached_tokens,
                 completion_tokens=answer.usage.completion_tokens,
             ),
-            timings_ms=TimingsReply(
-                retrieval=answer.timings.retrieval,
-                first_token=answer.timings.first_token,
-                total=answer.timings.total,
-            ),
+            timings_ms=TimingsReply(**asdict(answer.timings)),
         )
 
 
