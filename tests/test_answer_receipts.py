@@ -385,7 +385,7 @@ def test_it_is_decided_of_every_field_whether_it_outlives_an_erased_document() -
     taken_out = {"withheld", "searched_for"}
     assert {f.name for f in fields(Answer)} == OF_AN_ANSWER | taken_out
     assert {f.name for f in fields(Citation)} == OF_A_CITATION | {
-        *("title", "heading", "quote", "answer")
+        *("title", "heading", "quote", "answer", "date")
     }
 
 

@@ -18,7 +18,7 @@ OF_AN_ANSWER = frozenset(
     text sentences citations nearest""".split()
 )
 """What stays of an answer that a document was erased from; of the last four, what is not its."""
-OF_A_CITATION = frozenset("number document_id path sha256 page start stop".split())
+OF_A_CITATION = frozenset("number document_id path sha256 page start stop warning".split())
 """What stays of a citation of an erased document: where the words stood, and none of them."""
 
 
