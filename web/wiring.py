@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +12,14 @@ from answer import Answerer, AnswerError
 from answer.calibration import FILE, saved
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.gate import SupportScorer
-from answer.model import LanguageModel, find_model
+from answer.model import LanguageModel, find_model, is_address
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from web.ingestions import Ingestions
-from web.settings import NO_JUDGE, PREFIX, Settings
+from web.settings import NO_JUDGE, PREFIX, Settings, SettingsError, read_key
 
 if TYPE_CHECKING:
     from answer.engine import LlamaProcess
-
+    from answer.remote import RemoteModel
 
 log = logging.getLogger("footnote")
 HALF = 0.5
@@ -56,7 +57,8 @@ class Services:
 def stay_offline(settings: Settings) -> None:
     """Let no library reach for a model hub, unless a hub id was asked for."""
     judge = None if settings.judge == NO_JUDGE else settings.judge
-    named = [name for name in (settings.model, settings.embedder, judge) if name is not None]
+    model = None if is_address(settings.model) else settings.model
+    named = [name for name in (model, settings.embedder, judge) if name is not None]
     if all(Path(name).expanduser().exists() for name in named):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -162,6 +164,19 @@ def build_scorer(settings: Settings, embedder: Embedder) -> EvidenceScorer:
     return CrossEncoderScorer(settings.judge, embedder)
 
 
+def describe_model(settings: Settings) -> str:
+    """Return what writes and where, or why it cannot."""
+    try:
+        if not is_address(settings.model):
+            return f"{find_model(settings.model).stem}, here"
+        with closing(_remote(settings)) as model:
+            model.start()
+            name = model.card.name
+    except (AnswerError, SettingsError) as problem:
+        return str(problem)
+    return f"{name}, on the server {settings.model}: questions and evidence go there"
+
+
 def describe_scorer(settings: Settings, embedder: Embedder) -> str:
     """Return what scores evidence and what runs it, or why it cannot be used."""
     from answer.judge import JudgeScorer
@@ -174,8 +189,29 @@ def describe_scorer(settings: Settings, embedder: Embedder) -> str:
     return f"{scorer.name}{runs}"
 
 
-def start_model(settings: Settings) -> "LlamaProcess":
-    """Start the model's process and return when it is ready."""
+def start_model(settings: Settings) -> LanguageModel:
+    """Start the model's process and return when it is ready, or find the server that has it."""
+    model = _remote(settings) if is_address(settings.model) else _local(settings)
+    try:
+        model.start()
+    except AnswerError:
+        model.close()
+        raise
+    return model
+
+
+def _remote(settings: Settings) -> "RemoteModel":
+    from answer.remote import Patience, RemoteModel, Server, parse_address
+
+    server = Server(
+        parse_address(settings.model or ""),
+        settings.model_name,
+        read_key(settings.model_key_file) if settings.model_key_file else None,
+    )
+    return RemoteModel(server, Patience(queue_s=settings.queue_s))
+
+
+def _local(settings: Settings) -> "LlamaProcess":
     from answer.engine import LlamaProcess
     from answer.engine.process import EngineLimits
 
@@ -184,13 +220,7 @@ def start_model(settings: Settings) -> "LlamaProcess":
         threads=settings.model_threads,
         queue_s=settings.queue_s,
     )
-    model = LlamaProcess(find_model(settings.model), limits)
-    try:
-        model.start()
-    except AnswerError:
-        model.close()
-        raise
-    return model
+    return LlamaProcess(find_model(settings.model), limits)
 
 
 def warm_up(services: Services) -> threading.Thread:
@@ -202,7 +232,8 @@ def warm_up(services: Services) -> threading.Thread:
         if services.library.generation:
             services.library.search("warm up")
         if services.model:
-            _ = services.model.card
+            with suppress(AnswerError):
+                _ = services.model.card
 
     thread = threading.Thread(target=warm, daemon=True)
     thread.start()

@@ -52,7 +52,7 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
     chosen = settings(home=home)
     library, embedder = wiring.open_library(chosen)
     with Sandbox() as sandbox:
-        machine = _machine(embedder, sandbox, wiring.describe_scorer(chosen, embedder))
+        machine = _machine(embedder, sandbox, chosen)
         found = list(library.doctor().examine())
         left = found
         if repair and found:
@@ -82,12 +82,13 @@ def _repaired(
 
 
 def _machine(
-    embedder: SentenceTransformerEmbedder, sandbox: Sandbox, scorer: str
+    embedder: SentenceTransformerEmbedder, sandbox: Sandbox, chosen: Settings
 ) -> dict[str, str]:
     """Return what this machine can do for the library, in words."""
     return {
         "embedder": f"{embedder.name}, by {embedder.backend}",
-        "judge": scorer,
+        "judge": wiring.describe_scorer(chosen, embedder),
+        "model": wiring.describe_model(chosen),
         "text on images": "read by Tesseract" if ocr.available() else "not read: no Tesseract",
         "readers": _confined(sandbox.protections().missing),
         "cores": str(os.cpu_count()),
