@@ -72,6 +72,9 @@ class Settings(BaseModel):
     model_threads: int = Field(
         default_factory=lambda: min(os.cpu_count() or 2, 8), ge=1, description="Model threads."
     )
+    tune: bool = Field(
+        True, description="Whether the first `serve` looks, for a few seconds, what is fastest."
+    )
     context_tokens: int = Field(4096, ge=512, description="The model's context window.")
     queue_s: float = Field(20.0, gt=0, description="Longest wait for the model, in seconds.")
     chunk_tokens: int = Field(240, ge=64, description="Longest passage, in the embedder's tokens.")

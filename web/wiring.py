@@ -3,23 +3,19 @@
 import logging
 import os
 import threading
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from answer import Answerer, AnswerError
 from answer.calibration import FILE, saved
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.gate import SupportScorer
-from answer.model import LanguageModel, find_model, is_address
+from answer.model import LanguageModel, is_address
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from web.ingestions import Ingestions
-from web.settings import NO_JUDGE, PREFIX, Settings, SettingsError, read_key
-
-if TYPE_CHECKING:
-    from answer.engine import LlamaProcess
-    from answer.remote import RemoteModel
+from web.models import start_model
+from web.settings import NO_JUDGE, PREFIX, Settings
 
 log = logging.getLogger("footnote")
 HALF = 0.5
@@ -164,19 +160,6 @@ def build_scorer(settings: Settings, embedder: Embedder) -> EvidenceScorer:
     return CrossEncoderScorer(settings.judge, embedder)
 
 
-def describe_model(settings: Settings) -> str:
-    """Return what writes and where, or why it cannot."""
-    try:
-        if not is_address(settings.model):
-            return f"{find_model(settings.model).stem}, here"
-        with closing(_remote(settings)) as model:
-            model.start()
-            name = model.card.name
-    except (AnswerError, SettingsError) as problem:
-        return str(problem)
-    return f"{name}, on the server {settings.model}: questions and evidence go there"
-
-
 def describe_scorer(settings: Settings, embedder: Embedder) -> str:
     """Return what scores evidence and what runs it, or why it cannot be used."""
     from answer.judge import JudgeScorer
@@ -187,40 +170,6 @@ def describe_scorer(settings: Settings, embedder: Embedder) -> str:
     except AnswerError as problem:
         return str(problem)
     return f"{scorer.name}{runs}"
-
-
-def start_model(settings: Settings) -> LanguageModel:
-    """Start the model's process and return when it is ready, or find the server that has it."""
-    model = _remote(settings) if is_address(settings.model) else _local(settings)
-    try:
-        model.start()
-    except AnswerError:
-        model.close()
-        raise
-    return model
-
-
-def _remote(settings: Settings) -> "RemoteModel":
-    from answer.remote import Patience, RemoteModel, Server, parse_address
-
-    server = Server(
-        parse_address(settings.model or ""),
-        settings.model_name,
-        read_key(settings.model_key_file) if settings.model_key_file else None,
-    )
-    return RemoteModel(server, Patience(queue_s=settings.queue_s))
-
-
-def _local(settings: Settings) -> "LlamaProcess":
-    from answer.engine import LlamaProcess
-    from answer.engine.process import EngineLimits
-
-    limits = EngineLimits(
-        context_tokens=settings.context_tokens,
-        threads=settings.model_threads,
-        queue_s=settings.queue_s,
-    )
-    return LlamaProcess(find_model(settings.model), limits)
 
 
 def warm_up(services: Services) -> threading.Thread:

@@ -2,7 +2,7 @@
 
 import click
 
-from web.cli import asking, calibrating, documents, ingesting, upkeep
+from web.cli import asking, calibrating, documents, ingesting, tuning, upkeep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,5 +23,6 @@ for command in (
     calibrating.calibrate_command,
     upkeep.rollback,
     upkeep.doctor,
+    tuning.tune,
 ):
     main.add_command(command)

@@ -12,7 +12,7 @@ from ingest import IngestError, Sandbox, ocr
 from ingest.mending import mend
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from retrieval.doctor import Damage, Part
-from web import wiring
+from web import models, wiring
 from web.cli.shared import print_json, settings, shared
 from web.settings import Settings
 
@@ -88,7 +88,8 @@ def _machine(
     return {
         "embedder": f"{embedder.name}, by {embedder.backend}",
         "judge": wiring.describe_scorer(chosen, embedder),
-        "model": wiring.describe_model(chosen),
+        "model": models.describe_model(chosen),
+        "GPU": models.describe_acceleration(),
         "text on images": "read by Tesseract" if ocr.available() else "not read: no Tesseract",
         "readers": _confined(sandbox.protections().missing),
         "cores": str(os.cpu_count()),
