@@ -21,6 +21,7 @@ from answer.engine.weights import formats_for, kept, make, sha256_of
 from answer.errors import ModelFailed
 from answer.model import Message, find_model
 from answer.types import Usage
+from tests.conftest import Shelf, running_server
 from web import models
 from web.cli import main
 from web.settings import Settings, SettingsError
@@ -302,9 +303,18 @@ def test_the_first_start_looks_once_and_only_if_it_may(
     assert found
     assert found.chosen.weights == "source"
     assert "no time to tell" in found.notes[0]
+    assert "run `footnote tune`" in models.describe_model(Settings(home=tmp_path))
 
     monkeypatch.setattr(tuning, "glance", None)  # would be called
     models.tune_once(Settings(home=tmp_path))
+
+
+def test_a_service_looks_when_it_starts_for_the_first_time(shelf: Shelf) -> None:
+    with running_server(shelf.home, tune="yes"):
+        found = tuned.read(shelf.home / "models")
+
+    assert found
+    assert found.model == SOURCE.stem
 
 
 def test_a_look_at_the_start_tells_whether_f16_is_faster(tmp_path: Path) -> None:

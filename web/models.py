@@ -52,7 +52,7 @@ def describe_model(settings: Settings) -> str:
         applied = _applied(settings, source)
     except (AnswerError, SettingsError) as problem:
         return str(problem)
-    if applied.tuning is None:
+    if applied.tuning is None or not applied.tuning.measured:
         return f"{source.stem}, not tuned: run `footnote tune`"
     return f"{source.stem}, {describe(applied.tuning.chosen)} (tuned)"
 
@@ -122,8 +122,10 @@ def _local(settings: Settings) -> "LlamaProcess":
 
     source = find_model(settings.model)
     applied = _applied(settings, source)
-    if applied.tuning:
+    if applied.tuning and applied.tuning.measured:
         log.info("the model runs as was measured: %s", describe(applied.tuning.chosen))
+    elif applied.tuning:
+        log.info("the model is not tuned, for want of time at the first start: `footnote tune`")
     # What a receipt names is the file the operator chose, whatever was made from it.
     card = ModelCard(source.stem, applied.source_sha256) if applied.source_sha256 else None
     return LlamaProcess(applied.weights, applied.limits, card=card)

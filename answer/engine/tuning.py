@@ -177,8 +177,8 @@ def glance(source: Path, folder: Path, limits: EngineLimits, most_s: float) -> T
     try:
         tuner.begin()
         formats, _ = formats_for(source, folder, until - time.monotonic())
-    except AnswerError as problem:
-        return as_it_is(source, limits, f"no time to tell at the start: {problem}")
+    except AnswerError:
+        return as_it_is(source, limits, "there was no time to tell at the first start")
     wanted = [name for name in formats if name == "f16"]
     return tuner.finish([("weights", wanted)], gain=CLEAR_GAIN)
 

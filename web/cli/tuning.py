@@ -13,7 +13,7 @@ from answer.engine.tuned import Tuning
 from answer.engine.tuning import describe
 from retrieval.files import make_folder
 from web import models
-from web.cli.shared import print_json, settings, shared
+from web.cli.shared import fail, print_json, settings, shared
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -42,8 +42,7 @@ def tune(dry_run: bool, home: Path | None, as_json: bool) -> None:
         found = tuner.run(choices)
         bar.update(bar.length - bar.pos)
         if not dry_run:
-            make_folder(folder)
-            found.save(folder)
+            _keep(found, folder)
     if as_json:
         print_json({**found.model_dump(), "saved": not dry_run})
     else:
@@ -55,6 +54,14 @@ def _bar() -> "ProgressBar[str]":
     return click.progressbar(
         length=1, label="Measuring", file=sys.stderr, item_show_func=lambda tried: tried
     )
+
+
+def _keep(found: Tuning, folder: Path) -> None:
+    try:
+        make_folder(folder)
+        found.save(folder)
+    except OSError as problem:
+        fail(f"What was measured cannot be kept in {folder}: {problem.strerror}.")
 
 
 def _print(found: Tuning, *, saved: bool) -> None:
