@@ -3,7 +3,6 @@
 What is timed is what readers wait for, by the seam that answers use.
 """
 
-import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +38,10 @@ ASKED = "What does it cost, and which dates, numbers and people matter? Say it a
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Tokens read and written a second, the median over the prompts, and the texts."""
+    """Tokens read and written a second, and the texts.
+
+    Of the prompts the fastest counts: whatever else runs can only slow one down.
+    """
 
     read_per_s: float
     written_per_s: float
@@ -87,7 +89,7 @@ def attempt(
             texts.append("".join(piece for piece, _ in heard if isinstance(piece, str)))
             read.append((used.prompt_tokens - used.cached_tokens) / (first - began))
             wrote.append((used.completion_tokens - 1) / (ended - first))
-    return Trial(statistics.median(read), statistics.median(wrote), tuple(texts))
+    return Trial(max(read), max(wrote), tuple(texts))
 
 
 @contextmanager
