@@ -29,7 +29,7 @@ class LanguageModel(Protocol):
 
     @property
     def card(self) -> ModelCard:
-        """The model's name and SHA-256."""
+        """The model's name, and its file's SHA-256 if there is a file to look at."""
 
     @property
     def ready(self) -> bool:
@@ -44,6 +44,11 @@ class LanguageModel(Protocol):
 
     def close(self) -> None:
         """End whatever was started."""
+
+
+def is_address(model: str | None) -> bool:
+    """Whether a setting names a server that has the model, and no file."""
+    return model is not None and model.lower().startswith(("http://", "https://"))
 
 
 def find_model(model: str | None) -> Path:

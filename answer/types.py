@@ -156,10 +156,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Which model wrote an answer."""
+    """Which model wrote an answer; `sha256` is its file's, None if a server keeps the file."""
 
     name: str
-    sha256: str
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from scripts.attacks import (
     planted,
     poisoned_rag,
 )
-from web import wiring
+from web import models, wiring
 from web.settings import Settings
 
 CASES = 50
@@ -112,7 +112,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = Settings(home=given.home)
     wiring.stay_offline(settings)
-    model = wiring.start_model(settings)
+    model = models.start_model(settings)
     embedder = SentenceTransformerEmbedder(graphs=given.home / "models" / "onnx")
     bench = Bench(given.kit, given.home, 5 if given.quick else 1, settings, model, embedder)
     found = {name: part(bench) for name, part in parts.items() if name in (given.only or parts)}

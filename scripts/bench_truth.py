@@ -37,7 +37,8 @@ from retrieval.ranking import Asked
 from scripts.libraries import library_of
 from web.schema import AnswerReply
 from web.settings import Settings
-from web.wiring import open_library, start_model, stay_offline
+from web.models import start_model
+from web.wiring import open_library, stay_offline
 
 VARIANTS = ("whole", "no_gate", "no_model", "no_judge", "no_evidence")
 

@@ -11,6 +11,8 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Each service of a test has a new library, and would begin by measuring the model.
+os.environ.setdefault("FOOTNOTE_TUNE", "no")
 
 from answer.engine import LlamaProcess
 from answer.judge import Judge

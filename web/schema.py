@@ -202,10 +202,10 @@ class WithheldReply(BaseModel):
 
 
 class ModelReply(BaseModel):
-    """Which model wrote."""
+    """Which model wrote. `sha256` is of its file; null if a server wrote, whose file nobody saw."""
 
     name: str
-    sha256: str
+    sha256: str | None
 
     @classmethod
     def of(cls, card: ModelCard) -> Self:

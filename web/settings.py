@@ -4,21 +4,30 @@ A variable wins over the file. A name that is not known is refused, since a sett
 misspelt and ignored is worse than none.
 """
 
+import logging
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from answer.model import is_address
 
 FILE = Path("footnote.toml")
 PREFIX = "FOOTNOTE_"
 NO_JUDGE = "none"
+KEY = re.compile(r"[!-~]+")  # what may stand in a header of HTTP
 # These belong to the set-up scripts, not to the program.
 LISTS = ("hosts", "folders")
 """What a variable holds several of, with commas between."""
 SCRIPT_NAMES = frozenset({"PYTHON", "CHROMIUM", "CMAKE_ARGS"})
+
+
+log = logging.getLogger("footnote")
 
 
 class SettingsError(Exception):
@@ -31,7 +40,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Field(Path("library"), description="The library's folder.")
-    model: str | None = Field(None, description="A GGUF file or hub id; none is the bundled one.")
+    model: str | None = Field(
+        None,
+        description="A GGUF file or hub id, or the address of an OpenAI-compatible server up to"
+        " /v1; none is the bundled one.",
+    )
+    model_name: str | None = Field(
+        None, description="The model's name on that server; none is the first it lists."
+    )
+    model_key_file: Path | None = Field(None, description="A file with the key to that server.")
     embedder: str | None = Field(
         None, description="A sentence-transformers folder or hub id; none is the bundled one."
     )
@@ -54,6 +71,9 @@ class Settings(BaseModel):
     request_threads: int = Field(16, ge=2, le=256, description="Requests served at once.")
     model_threads: int = Field(
         default_factory=lambda: min(os.cpu_count() or 2, 8), ge=1, description="Model threads."
+    )
+    tune: bool = Field(
+        True, description="Whether the first `serve` looks, for a few seconds, what is fastest."
     )
     context_tokens: int = Field(4096, ge=512, description="The model's context window.")
     queue_s: float = Field(20.0, gt=0, description="Longest wait for the model, in seconds.")
@@ -78,6 +98,17 @@ class Settings(BaseModel):
         True, description="Whether receipts hold the question, and what repeats it."
     )
 
+    @model_validator(mode="after")
+    def _only_for_servers(self) -> Self:
+        for name in ("model_name", "model_key_file"):
+            if getattr(self, name) is not None and not is_address(self.model):
+                raise PydanticCustomError(
+                    "only_for_servers",
+                    "it is for a model on a server, and “model” (FOOTNOTE_MODEL) names none",
+                    {"name": name},
+                )
+        return self
+
 
 def load(environment: Mapping[str, str], file: Path = FILE, **given: Any) -> Settings:
     """Return the settings: what is given, over the environment, over the file.
@@ -98,6 +129,23 @@ def load(environment: Mapping[str, str], file: Path = FILE, **given: Any) -> Set
         return Settings(**{**_read(file), **named, **chosen})
     except ValidationError as problem:
         raise SettingsError(_explain(problem)) from problem
+
+
+def read_key(file: Path) -> str:
+    """Return the key to a model's server, the only word of a file; SettingsError if it is not."""
+    try:
+        key = file.expanduser().read_text(encoding="utf-8").strip()
+        others = file.expanduser().stat().st_mode & 0o077
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not text"
+        raise SettingsError(
+            f"The key file {file} cannot be read: {reason}. Check FOOTNOTE_MODEL_KEY_FILE."
+        ) from problem
+    if not KEY.fullmatch(key):
+        raise SettingsError(f"The key file {file} must hold one word, the key, and nothing else.")
+    if others:
+        log.warning("others on this machine can read the key file %s: chmod 600", file)
+    return key
 
 
 def read_passwords(file: Path | None) -> list[str]:
@@ -123,7 +171,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _explain(problem: ValidationError) -> str:
     lines = []
     for error in problem.errors():
-        name = str(error["loc"][0])
+        name = str(error["loc"][0] if error["loc"] else error.get("ctx", {}).get("name"))
         if error["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
             lines.append(f"There is no setting “{name}” ({PREFIX}{name.upper()}). Known: {known}.")

@@ -3,23 +3,20 @@
 import logging
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from answer import Answerer, AnswerError
 from answer.calibration import FILE, saved
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.gate import SupportScorer
-from answer.model import LanguageModel, find_model
+from answer.model import LanguageModel, is_address
 from answer.receipts import Receipts
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from web.ingestions import Ingestions
+from web.models import start_model
 from web.settings import NO_JUDGE, PREFIX, Settings
-
-if TYPE_CHECKING:
-    from answer.engine import LlamaProcess
-
 
 log = logging.getLogger("footnote")
 HALF = 0.5
@@ -59,7 +56,8 @@ class Services:
 def stay_offline(settings: Settings) -> None:
     """Let no library reach for a model hub, unless a hub id was asked for."""
     judge = None if settings.judge == NO_JUDGE else settings.judge
-    named = [name for name in (settings.model, settings.embedder, judge) if name is not None]
+    model = None if is_address(settings.model) else settings.model
+    named = [name for name in (model, settings.embedder, judge) if name is not None]
     if all(Path(name).expanduser().exists() for name in named):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -189,25 +187,6 @@ def describe_scorer(settings: Settings, embedder: Embedder) -> str:
     return f"{scorer.name}{runs}"
 
 
-def start_model(settings: Settings) -> "LlamaProcess":
-    """Start the model's process and return when it is ready."""
-    from answer.engine import LlamaProcess
-    from answer.engine.process import EngineLimits
-
-    limits = EngineLimits(
-        context_tokens=settings.context_tokens,
-        threads=settings.model_threads,
-        queue_s=settings.queue_s,
-    )
-    model = LlamaProcess(find_model(settings.model), limits)
-    try:
-        model.start()
-    except AnswerError:
-        model.close()
-        raise
-    return model
-
-
 def warm_up(services: Services) -> threading.Thread:
     """Load in the background what the first question would wait for."""
 
@@ -218,7 +197,8 @@ def warm_up(services: Services) -> threading.Thread:
         if services.library.generation:
             services.library.search("warm up")
         if services.model:
-            _ = services.model.card
+            with suppress(AnswerError):
+                _ = services.model.card
 
     thread = threading.Thread(target=warm, daemon=True)
     thread.start()

@@ -27,10 +27,16 @@ CLOSED: dict[str, Any] = {"closed": True}
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """How the model is run and how long anyone waits for it."""
+    """How the model is run and how long anyone waits for it.
+
+    `threads`, `n_ubatch`, `flash_attn` and `kv_type` ("f16" or "q8_0") are llama.cpp's own.
+    """
 
     context_tokens: int = 4096
     threads: int = 2
+    n_ubatch: int = 512
+    flash_attn: bool = True
+    kv_type: str = "f16"
     start_s: float = 120.0
     queue_s: float = 20.0
     piece_s: float = 30.0
@@ -39,9 +45,13 @@ class EngineLimits:
 class LlamaProcess:
     """A GGUF model in a worker process; questions take turns, in order."""
 
-    def __init__(self, path: Path, limits: EngineLimits | None = None) -> None:
+    def __init__(
+        self, path: Path, limits: EngineLimits | None = None, *, card: ModelCard | None = None
+    ) -> None:
+        """`card` names the model that `path` was made from, if that is another file."""
         self._path = path
         self._limits = limits or EngineLimits()
+        self._card = card
         self._turn = threading.Lock()
         self._state = threading.Lock()
         self._worker: _Worker | None = None
@@ -67,7 +77,9 @@ class LlamaProcess:
 
     @cached_property
     def card(self) -> ModelCard:
-        """The model's name, as its file says or is called, and the file's SHA-256."""
+        """The model's name, as its file is called, and the file's SHA-256."""
+        if self._card:
+            return self._card
         try:
             with self._path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -183,6 +195,9 @@ class _Worker:
                 str(path),
                 str(limits.context_tokens),
                 str(limits.threads),
+                str(limits.n_ubatch),
+                str(int(limits.flash_attn)),
+                limits.kv_type,
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -19,6 +19,7 @@ import llama_cpp
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 Request = dict[str, Any]
+KV_TYPES = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
 
 
 class Unusable(Exception):
@@ -28,7 +29,9 @@ class Unusable(Exception):
 class Writer:
     """A loaded model with its chat template."""
 
-    def __init__(self, path: str, context_tokens: int, threads: int) -> None:
+    def __init__(self, path: str, context_tokens: int, threads: int, more: Sequence[str]) -> None:
+        n_ubatch, flash_attn, kv_type = more
+        kind = KV_TYPES[kv_type]
         try:
             self._llama = llama_cpp.Llama(
                 path,
@@ -36,7 +39,10 @@ class Writer:
                 n_threads=threads,
                 n_threads_batch=threads,
                 n_gpu_layers=-1,
-                flash_attn=True,
+                n_ubatch=int(n_ubatch),
+                flash_attn=bool(int(flash_attn)),
+                type_k=kind,
+                type_v=kind,
                 verbose=False,
             )
         except ValueError as problem:
@@ -137,13 +143,13 @@ class Inbox:
         os._exit(0)
 
 
-def serve(path: str, context_tokens: int, threads: int) -> None:
+def serve(path: str, context_tokens: int, threads: int, more: Sequence[str]) -> None:
     """Load a model and answer requests until standard input closes."""
     # llama.cpp and its binding print at times, also from C: that must not reach the parent.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:
-        writer = Writer(path, context_tokens, threads)
+        writer = Writer(path, context_tokens, threads, more)
     except Unusable as problem:
         _send(out, {"unusable": str(problem)})
         return
@@ -164,4 +170,4 @@ def _send(out: TextIO, reply: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+        serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

@@ -2,7 +2,7 @@
 
 import click
 
-from web.cli import asking, calibrating, documents, ingesting, receipts, upkeep
+from web.cli import asking, calibrating, documents, ingesting, receipts, tuning, upkeep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,5 +24,6 @@ for command in (
     calibrating.calibrate_command,
     upkeep.rollback,
     upkeep.doctor,
+    tuning.tune,
 ):
     main.add_command(command)

@@ -13,7 +13,7 @@ from answer.calibration import Calibration, calibrate, point_at
 from answer.errors import CalibrationImpossible
 from answer.trials import Known, trials, written_questions
 from retrieval import Library
-from web import wiring
+from web import models, wiring
 from web.cli.shared import document_named, print_json, settings, shared
 
 
@@ -60,7 +60,7 @@ def calibrate_command(
     if questions:
         known = _read(questions, library)
     else:
-        model = wiring.start_model(chosen)
+        model = models.start_model(chosen)
         try:
             with _bar(count, "Writing questions") as follow:
                 known = list(written_questions(snapshot, model, count, follow))

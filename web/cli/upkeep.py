@@ -15,7 +15,7 @@ from ingest import IngestError, Sandbox, ocr
 from ingest.mending import mend
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from retrieval.doctor import Damage, Part
-from web import wiring
+from web import models, wiring
 from web.cli.shared import print_json, settings, shared
 from web.settings import Settings
 
@@ -55,7 +55,7 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
     chosen = settings(home=home)
     library, embedder = wiring.open_library(chosen)
     with Sandbox() as sandbox:
-        machine = _machine(embedder, sandbox, wiring.describe_scorer(chosen, embedder))
+        machine = _machine(embedder, sandbox, chosen)
         found = list(library.doctor().examine())
         left = found
         if repair and found:
@@ -105,12 +105,14 @@ def _faults(receipts: Receipts) -> list[Damage]:
 
 
 def _machine(
-    embedder: SentenceTransformerEmbedder, sandbox: Sandbox, scorer: str
+    embedder: SentenceTransformerEmbedder, sandbox: Sandbox, chosen: Settings
 ) -> dict[str, str]:
     """Return what this machine can do for the library, in words."""
     return {
         "embedder": f"{embedder.name}, by {embedder.backend}",
-        "judge": scorer,
+        "judge": wiring.describe_scorer(chosen, embedder),
+        "model": models.describe_model(chosen),
+        "GPU": models.describe_acceleration(),
         "text on images": "read by Tesseract" if ocr.available() else "not read: no Tesseract",
         "readers": _confined(sandbox.protections().missing),
         "cores": str(os.cpu_count()),
