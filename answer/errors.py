@@ -5,7 +5,7 @@ AnswerError
 ├── JudgeUnavailable   the judge or cross-encoder cannot be found, or is not one we can use
 ├── CalibrationImpossible   there is too little to fit, or the file is damaged
 ├── QuestionTooLong    the question and its evidence do not fit the context window
-├── ModelBusy          waited the whole queue time for the model
+├── ModelBusy          the queue for the model is full, or took too long
 └── ModelFailed        the model's process died, hung, or refused the prompt
 """
 
@@ -31,7 +31,11 @@ class QuestionTooLong(AnswerError):
 
 
 class ModelBusy(AnswerError):
-    """Waited the whole queue time for the model."""
+    """The queue for the model is full, or took the whole queue time; `retry_s` is when to try."""
+
+    def __init__(self, message: str, *, retry_s: float = 10.0) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
 
 
 class ModelFailed(AnswerError):

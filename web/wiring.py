@@ -176,8 +176,7 @@ def describe_scorer(settings: Settings, embedder: Embedder) -> str:
 
 def start_model(settings: Settings) -> "LlamaProcess":
     """Start the model's process and return when it is ready."""
-    from answer.engine import LlamaProcess
-    from answer.engine.process import EngineLimits
+    from answer.engine import EngineLimits, LlamaProcess
 
     limits = EngineLimits(
         context_tokens=settings.context_tokens,
