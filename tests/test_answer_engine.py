@@ -222,20 +222,6 @@ def test_characters_of_several_tokens_come_whole(model: LlamaProcess) -> None:
     assert not any("\ufffd" in piece for piece in pieces if isinstance(piece, str))
 
 
-def test_drafts_from_the_prompt_are_taken_and_change_nothing() -> None:
-    sentence = "The lighthouse keeper of Vale Street wrote seventeen letters to the harbour office."
-    prompt = [Message("user", f"{sentence} Repeat this sentence word for word: {sentence}")]
-    with running(EngineLimits(draft_tokens=0)) as plain, running() as drafting:
-        expected = text_of(list(plain.write(prompt, max_tokens=24)))
-        written = text_of(list(drafting.write(prompt, max_tokens=24)))
-        until(lambda: drafting.figures.written == plain.figures.written > 0)
-
-        assert written == expected
-        assert drafting.figures.accepted > 3
-        assert drafting.figures.steps < plain.figures.steps
-        assert plain.figures.guessed == 0
-
-
 def test_a_worker_killed_mid_answer_fails_that_answer_and_is_replaced() -> None:
     with running() as process:
         first = process.pid

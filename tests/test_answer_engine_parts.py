@@ -1,4 +1,4 @@
-"""The engine's parts that need no model: the tree of prefixes, text, drafts, figures."""
+"""The engine's parts that need no model: the tree of prefixes, text, figures."""
 
 import random
 from collections import defaultdict
@@ -6,7 +6,6 @@ from itertools import takewhile
 
 import pytest
 
-from answer.engine.drafts import Drafts
 from answer.engine.figures import Figures, Speed
 from answer.engine.prefixes import Node, Prefixes
 from answer.engine.text import Text
@@ -161,15 +160,6 @@ def test_the_beginning_of_a_stop_text_is_shown_if_it_does_not_come() -> None:
 
     assert text.add(b"the EN") == "the "
     assert text.finish() == "EN"
-
-
-def test_a_draft_is_what_followed_the_same_two_tokens_last() -> None:
-    drafts = Drafts([5, 6, 7, 8, 1, 5, 6, 9, 2])
-    drafts.add(5)
-    assert drafts.guess(3) == []
-    drafts.add(6)
-
-    assert drafts.guess(3) == [9, 2, 5]
 
 
 def test_speed_is_tokens_for_each_second_of_work_of_late() -> None:

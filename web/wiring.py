@@ -12,6 +12,7 @@ from answer.calibration import FILE, saved
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
 from answer.gate import SupportScorer
 from answer.model import LanguageModel, find_model
+from answer.prompt import OPENING
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
 from web.ingestions import Ingestions
 from web.settings import NO_JUDGE, PREFIX, Settings
@@ -181,9 +182,12 @@ def start_model(settings: Settings) -> "LlamaProcess":
     limits = EngineLimits(
         context_tokens=settings.context_tokens,
         threads=settings.model_threads,
+        cache_tokens=settings.cache_tokens,
+        sequences=settings.answers_at_once,
+        queue=settings.queue_length,
         queue_s=settings.queue_s,
     )
-    model = LlamaProcess(find_model(settings.model), limits)
+    model = LlamaProcess(find_model(settings.model), limits, OPENING)
     try:
         model.start()
     except AnswerError:

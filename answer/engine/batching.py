@@ -20,17 +20,14 @@ STEP_S = 0.12
 who leaves is heard between steps."""
 LEAST_READ = 16
 """Tokens of prompts in any step: fewer cost nearly as much."""
-CHEAP_ROWS = 8
-"""Rows up to which one more is nearly free, since the weights are read once for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one job has in a step: tokens from its next position on, `guessed` of them a draft."""
+    """What one job has in a step: tokens from its next position on."""
 
     job: Job
     tokens: list[int]
-    guessed: int = 0
 
     def rows(self) -> Iterator[Row]:
         """Yield them as the context takes them."""
@@ -66,7 +63,6 @@ class Batching:
         self.working: list[Job] = []
         self.figures = Figures()
         self._context = context
-        self._limits = limits
         self._pace = Pace()
         self._free = list(range(limits.sequences))
         self._prefixes = Prefixes(context, range(limits.sequences, context.sequences))
@@ -121,9 +117,8 @@ class Batching:
         """Return the parts of the next step."""
         writers = [job for job in self.working if not job.unread]
         readers = [job for job in self.working if job.unread]
-        parts = [self._next_words(job, len(writers)) for job in writers]
-        rows = sum(len(part.tokens) for part in parts)
-        wanted = rows
+        parts = [Part(job, job.written[-1:]) for job in writers]
+        rows = wanted = len(parts)
         for job, share in _shares(readers, max(LEAST_READ, self._pace.tokens - rows)):
             if job.read == job.cached and job.node is not None:
                 self._detach(job, keep_sequence=True)
@@ -137,22 +132,16 @@ class Batching:
                 wanted += count if job.scored else 1
         return parts
 
-    def _next_words(self, job: Job, writers: int) -> Part:
-        most = min(self._limits.draft_tokens, CHEAP_ROWS // writers - 1)
-        guess = job.guess(most) if most > 0 and self._context.shares else []
-        return Part(job, [job.written[-1], *guess], len(guess))
-
     def _distribute(self, parts: list[Part], logits: Logits) -> None:
         at = 0
         for part in parts:
-            job = part.job
-            if job.unread:
-                count = sum(row.wanted for row in part.rows())
-                self._have_read(part, logits[at : at + count])
+            stop = at + sum(row.wanted for row in part.rows())
+            if part.job.unread:
+                self._have_read(part, logits[at:stop])
             else:
-                count = len(part.tokens)
-                self._have_written(part, logits[at : at + count])
-            at += count
+                part.job.read += 1
+                self._take(part.job, logits[at])
+            at = stop
 
     def _have_read(self, part: Part, logits: Logits) -> None:
         job = part.job
@@ -166,41 +155,22 @@ class Batching:
             return
         self.figures.cached += job.cached
         self._keep(job)
-        if job.scored or not job.max_tokens:
-            self._complete(job, ended=True)
+        if job.max_tokens:
+            self._take(job, logits[0])
         else:
-            self._take(job, logits, [])
+            self._complete(job, ended=True)
 
-    def _have_written(self, part: Part, logits: Logits) -> None:
-        job, guess = part.job, part.tokens[1:]
-        start = job.read
-        kept = self._take(job, logits, guess)
-        self.figures.guessed += len(guess)
-        self.figures.accepted += kept - 1
-        if job.sequence is not None:  # it goes on
-            job.read = start + kept
-            self._context.forget(job.sequence, job.read, start + len(part.tokens))
-
-    def _take(self, job: Job, logits: Logits, guess: list[int]) -> int:
-        """Take tokens while they are as guessed; return how many lines of logits counted."""
-        text, count, over, ended = "", 0, False, False
-        for line in logits:
-            token = job.sampler.pick(line)
-            count += 1
-            if self._context.ends(token):
-                over = ended = True
-                break
-            job.add(token, line)
+    def _take(self, job: Job, logits: Logits) -> None:
+        """Choose a job's next token, and let the job go if that is its last."""
+        token = job.sampler.pick(logits)
+        ended = self._context.ends(token)
+        if not ended:
             self.figures.written += 1
-            text += job.text.add(self._context.piece(token))
+            job.add(token, logits)
+            job.say(job.text.add(self._context.piece(token)))
             ended = job.text.stopped
-            over = ended or not job.left
-            if over or guess[count - 1 : count] != [token]:
-                break
-        job.say(text)
-        if over:
+        if ended or not job.left:
             self._complete(job, ended=ended)
-        return count
 
     def _complete(self, job: Job, *, ended: bool) -> None:
         self._leave(job)
@@ -214,7 +184,7 @@ class Batching:
         tokens = job.prompt if self._context.shares else []
         job.cached, job.node = self._prefixes.attach(tokens, job.sequence, most)
         job.read = job.cached
-        job.own = len(job.prompt) - job.cached + job.max_tokens + self._limits.draft_tokens
+        job.own = len(job.prompt) - job.cached + job.max_tokens
 
     def _keep(self, job: Job) -> None:
         """Keep what a job has read for those who come after; not the texts that are scored."""

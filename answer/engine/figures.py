@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, fields
 class Figures:
     """Counts since a start. `joined` counts each request in each step, `busy_s` the time in steps.
 
-    `read` are tokens of prompts that were read, `cached` those that need not be; `guessed` were
-    drafts, `accepted` those of them that the model wrote.
+    `read` are tokens of prompts that were read, `cached` those that need not be.
     """
 
     steps: int = 0
@@ -17,8 +16,6 @@ class Figures:
     read: int = 0
     cached: int = 0
     written: int = 0
-    guessed: int = 0
-    accepted: int = 0
     busy_s: float = 0.0
 
     def __add__(self, other: "Figures") -> "Figures":

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from answer.engine.context import Logits
-from answer.engine.drafts import Drafts
 from answer.engine.prefixes import Node
 from answer.engine.sampling import Sampler, log_probability
 from answer.engine.text import Text
@@ -29,7 +28,6 @@ class Job:
     send: Callable[[Reply], None]
     logprobs: bool = False
     scored: int = 0
-    guesses: Drafts | None = None
     sequence: int | None = None
     node: Node | None = None
     own: int = 0
@@ -64,12 +62,6 @@ class Job:
         self.written.append(token)
         if self.logprobs:
             self.likelihoods.append(log_probability(logits, token))
-        if self.guesses:
-            self.guesses.add(token)
-
-    def guess(self, most: int) -> list[int]:
-        """Return up to `most` tokens that may come next; the last of all is never a guess."""
-        return self.guesses.guess(min(most, self.left - 1)) if self.guesses else []
 
     def say(self, text: str) -> None:
         """Send a bit of the answer."""

@@ -10,7 +10,7 @@ class EngineLimits:
     `context_tokens` bounds one prompt and its answer, `cache_tokens` all of them together with
     the prompts that are remembered. `sequences` are written at once; `queue` more may wait, each
     for `queue_s`. `threads`, `n_ubatch`, `flash_attn` and `kv_type` ("f16" or "q8_0") are
-    llama.cpp's own. `draft_tokens` is how many words ahead are guessed from the prompt, 0 for none.
+    llama.cpp's own.
     """
 
     context_tokens: int = 4096
@@ -20,7 +20,6 @@ class EngineLimits:
     n_ubatch: int = 512
     flash_attn: bool = True
     kv_type: str = "f16"
-    draft_tokens: int = 4
     queue: int = 64
     queue_s: float = 20.0
     start_s: float = 120.0  # loading

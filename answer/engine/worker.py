@@ -22,7 +22,6 @@ from typing import Any
 
 from answer.engine.batching import Batching
 from answer.engine.context import Context, Unusable
-from answer.engine.drafts import Drafts
 from answer.engine.jobs import Job
 from answer.engine.limits import EngineLimits
 from answer.engine.options import WriteOptions
@@ -88,7 +87,6 @@ class Desk:
             send=self._send,
             logprobs=options.logprobs,
             scored=len(scored),
-            guesses=Drafts(prompt) if self._limits.draft_tokens else None,
         )
 
     def _refuse(self, request: Message, error: str, detail: str) -> None:
