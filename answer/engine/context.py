@@ -18,6 +18,12 @@ SEQUENCE_IDS = 64
 BATCH_TOKENS = 512
 KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0}
 LONGEST_PIECE = 256  # bytes of a token
+WORTH_THREADS = 512 * 1024 * 1024
+"""Bytes of weights from which on several threads read one token faster than one does.
+
+They meet after each operation. For 98 MB that costs more than it gains, most of all when
+something else wants a core; see docs/engine.md.
+"""
 
 
 class Unusable(Exception):
@@ -152,13 +158,17 @@ class Context:
         if not 0 <= start <= stop <= self.cells:
             raise ValueError(f"positions {start} to {stop} are no range of {self.cells} cells")
 
+    def _threads_alone(self, threads: int) -> int:
+        return threads if llama.llama_model_size(self._model) >= WORTH_THREADS else 1
+
     def _params(self, limits: EngineLimits) -> Any:
         params = llama.llama_context_default_params()
         params.n_ctx = self.cells
         params.n_batch = BATCH_TOKENS
         params.n_ubatch = limits.n_ubatch
         params.n_seq_max = params.n_outputs_max = self.sequences
-        params.n_threads = params.n_threads_batch = limits.threads
+        params.n_threads_batch = limits.threads
+        params.n_threads = limits.threads_alone or self._threads_alone(limits.threads)
         params.flash_attn_type = (
             llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
             if limits.flash_attn
