@@ -7,7 +7,7 @@ AnswerError
 ├── ReceiptNotFound    no receipt of that answer is kept
 ├── ReceiptsUnavailable   the file of receipts is damaged, held by another, or the disk refuses it
 ├── QuestionTooLong    the question and its evidence do not fit the context window
-├── ModelBusy          waited the whole queue time for the model
+├── ModelBusy          the queue for the model is full, or took too long
 └── ModelFailed        the model's process died, hung, or refused the prompt
 """
 
@@ -33,7 +33,11 @@ class QuestionTooLong(AnswerError):
 
 
 class ModelBusy(AnswerError):
-    """Waited the whole queue time for the model."""
+    """The queue for the model is full, or took the whole queue time; `retry_s` is when to try."""
+
+    def __init__(self, message: str, *, retry_s: float = 10.0) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
 
 
 class ModelFailed(AnswerError):

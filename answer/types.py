@@ -124,13 +124,15 @@ class Withheld:
 class Usage:
     """Tokens read, of those already in the cache, and written.
 
-    `cut_short` is whether the writing ended at its limit, perhaps inside a sentence.
+    `cut_short` is whether the writing ended at its limit, perhaps inside a sentence. `logprobs`
+    has the log-probability of each token written, where it was asked for.
     """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
     cut_short: bool = False
+    logprobs: tuple[float, ...] = ()
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return the tokens of two pieces of writing together."""
@@ -139,6 +141,7 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.completion_tokens + other.completion_tokens,
             self.cut_short or other.cut_short,
+            self.logprobs + other.logprobs,
         )
 
 

@@ -35,9 +35,9 @@ from answer.types import Evidence
 from retrieval import Hit
 from retrieval.ranking import Asked
 from scripts.libraries import library_of
+from web.models import start_model
 from web.schema import AnswerReply
 from web.settings import Settings
-from web.models import start_model
 from web.wiring import open_library, stay_offline
 
 VARIANTS = ("whole", "no_gate", "no_model", "no_judge", "no_evidence")

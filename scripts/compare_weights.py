@@ -14,8 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from answer.answerer import EVIDENCE_KEPT, EVIDENCE_SHOWN, MAX_TOKENS, WORTH_SHOWING
-from answer.engine import LlamaProcess
-from answer.engine.process import EngineLimits
+from answer.engine import EngineLimits, LlamaProcess
 from answer.engine.weights import FORMATS, make
 from answer.model import Message, find_model
 from answer.prompt import build_prompt

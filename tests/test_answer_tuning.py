@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from answer.engine import LlamaProcess, tuned, tuning, weights
+from answer.engine import EngineLimits, LlamaProcess, tuned, tuning, weights
 from answer.engine.machine import this_machine
-from answer.engine.process import EngineLimits
 from answer.engine.trial import READ, prompts
 from answer.engine.tuned import FILE, Applied, Setup, Tuning, apply
 from answer.engine.tuning import Tuner, describe

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from openapi_spec_validator import validate
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ROOT, Shelf, running_server
 
@@ -251,6 +252,43 @@ def test_the_description_is_valid_and_names_every_address(server_url: str) -> No
 
     validate(description)
     assert set(description["paths"]) >= {"/v1/answers", "/v1/search", "/readyz"}
+
+
+def figures(url: str) -> dict[str, float]:
+    _, headers, text = call(f"{url}/metrics")
+    assert headers["Content-Type"].startswith("text/plain")
+    families = text_string_to_metric_families(text)
+    return {
+        "".join((sample.name, *sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_the_metrics_count_answers_and_what_the_model_did(server_url: str) -> None:
+    before = figures(server_url)
+    ask(server_url, PART_TIME)
+    list(events(server_url, PART_TIME))
+    ask(server_url, ABSENT)
+    time.sleep(0.6)  # the model's own figures come twice a second
+    after = figures(server_url)
+
+    more = {name: after[name] - before.get(name, 0) for name in after}
+    answers = {name: count for name, count in more.items() if name.startswith("footnote_answers")}
+    assert sum(answers.values()) == 3
+    assert answers["footnote_answers_totalnot_found"] == 1
+    assert more["footnote_model_queue_seconds_count"] >= 2
+    assert more["footnote_model_generated_tokens_total"] > 0
+    assert more["footnote_model_prompt_tokens_cached_total"] > 40, "the instructions, at least"
+    assert after["footnote_model_generated_tokens_per_second"] > 0
+    assert after["footnote_model_ready"] == 1
+    assert all(name.startswith("footnote_") for name in after), "nothing of the system's own"
+
+
+def test_the_metrics_are_not_for_other_hosts(server_url: str) -> None:
+    status, _, _ = call(f"{server_url}/metrics", Host="elsewhere.example")
+
+    assert status == 400
 
 
 def test_only_what_a_browser_cannot_run_is_shown_inline(server_url: str) -> None:

@@ -1,6 +1,7 @@
 """Every error a request can raise has a problem."""
 
 import pytest
+from flask import Flask
 
 from answer import errors as answering
 from retrieval import errors as retrieving
@@ -36,3 +37,24 @@ def test_an_error_nobody_foresaw_gives_nothing_away() -> None:
 
     assert status == 500
     assert "secret" not in detail
+
+
+@pytest.mark.parametrize(
+    ("error", "wait_s"),
+    [(answering.ModelBusy("", retry_s=2.4), "3"), (answering.ModelFailed(""), "10")],
+    ids=lambda value: type(value).__name__,
+)
+def test_who_is_turned_away_from_the_model_is_told_when_to_come_back(
+    error: Exception, wait_s: str
+) -> None:
+    app = Flask(__name__)
+    problems.register(app)
+
+    @app.get("/")
+    def fail() -> str:
+        raise error
+
+    reply = app.test_client().get("/")
+
+    assert reply.status_code == 503
+    assert reply.headers["Retry-After"] == wait_s

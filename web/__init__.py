@@ -28,16 +28,17 @@ log = logging.getLogger("footnote.request")
 
 def create_app(services: "Services") -> Flask:
     """Return the application over services that were built by `web.wiring`."""
-    from web import api, documents, guard, pages, problems, receipts, runs
+    from web import api, documents, guard, metrics, pages, problems, receipts, runs
 
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
     app.config["TRUSTED_HOSTS"] = _trusted(services.settings.host, services.settings.hosts)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions["footnote"] = services
+    app.extensions["footnote.metrics"] = metrics.Metrics(services.model)
     app.extensions["footnote.guard"] = guard.Guard.of(services.settings)
     app.extensions["footnote.followers"] = runs.follower_slots(services.settings.request_threads)
-    for part in (api, receipts, documents, runs, pages):
+    for part in (api, receipts, documents, runs, pages, metrics):
         app.register_blueprint(part.bp)
     problems.register(app)
     app.before_request(_begin)

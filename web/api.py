@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from answer import Answer, Event, Found, Said
-from web import openapi
+from web import metrics, openapi
 from web.problems import InvalidRequest, describe
 from web.schema import (
     AnswerReply,
@@ -38,7 +38,9 @@ def create_answer() -> ResponseReturnValue:
         events = services().answerer.stream(asked.ask())
         first = next(events)  # what fails before anything is found is still a plain problem
         return _stream(chain([first], events), events.close)  # type: ignore[attr-defined]
-    return jsonify(AnswerReply.of(services().answerer.answer(asked.ask())).model_dump())
+    answer = services().answerer.answer(asked.ask())
+    metrics.of_this_app().count(answer)
+    return jsonify(AnswerReply.of(answer).model_dump())
 
 
 @bp.post("/v1/search")
@@ -79,9 +81,14 @@ def body() -> object:
 
 
 def _stream(events: Iterator[Event], close: object) -> Response:
+    figures = metrics.of_this_app()
+
     def lines() -> Iterator[str]:
         try:
-            yield from map(_event_of, events)
+            for happened in events:
+                if isinstance(happened, Answer):
+                    figures.count(happened)
+                yield _event_of(happened)
         except Exception as error:
             status, title, detail = describe(error)
             yield event("problem", {"title": title, "status": status, "detail": detail})

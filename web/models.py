@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from answer import AnswerError
 from answer.model import LanguageModel, find_model, is_address
+from answer.prompt import OPENING
 from answer.types import ModelCard
 from web.settings import Settings, SettingsError, read_key
 
 if TYPE_CHECKING:
     from answer.engine import LlamaProcess
-    from answer.engine.process import EngineLimits
+    from answer.engine.limits import EngineLimits
     from answer.engine.tuned import Applied
     from answer.engine.tuning import Follow, Tuner
     from answer.remote import RemoteModel
@@ -128,7 +129,7 @@ def _local(settings: Settings) -> "LlamaProcess":
         log.info("the model is not tuned, for want of time at the first start: `footnote tune`")
     # What a receipt names is the file the operator chose, whatever was made from it.
     card = ModelCard(source.stem, applied.source_sha256) if applied.source_sha256 else None
-    return LlamaProcess(applied.weights, applied.limits, card=card)
+    return LlamaProcess(applied.weights, applied.limits, OPENING, card=card)
 
 
 def _applied(settings: Settings, source: Path) -> "Applied":
@@ -142,10 +143,13 @@ def _applied(settings: Settings, source: Path) -> "Applied":
 
 
 def _limits(settings: Settings) -> "EngineLimits":
-    from answer.engine.process import EngineLimits
+    from answer.engine.limits import EngineLimits
 
     return EngineLimits(
         context_tokens=settings.context_tokens,
         threads=settings.model_threads,
+        cache_tokens=settings.cache_tokens,
+        sequences=settings.answers_at_once,
+        queue=settings.queue_length,
         queue_s=settings.queue_s,
     )

@@ -105,6 +105,7 @@ def _paths() -> dict[str, Any]:
         "/readyz": {
             "get": _get("Can it answer? If not, what is missing", {"application/json": {}})
         },
+        "/metrics": {"get": _get("Figures, as Prometheus reads them", _text())},
     }
 
 

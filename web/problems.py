@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -132,7 +133,9 @@ def _known(error: Exception) -> Response:
     answer = problem(*describe(error), more)
     if isinstance(error, Unauthorised):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="footnote"'
-    if isinstance(error, (IngestionGoesOn, TooManyFollowers)):
+    if isinstance(error, ModelBusy):
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_s))
+    if isinstance(error, (IngestionGoesOn, TooManyFollowers, ModelFailed)):
         answer.headers["Retry-After"] = str(RETRY_S)
     return answer
 

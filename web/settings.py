@@ -76,6 +76,11 @@ class Settings(BaseModel):
         True, description="Whether the first `serve` looks, for a few seconds, what is fastest."
     )
     context_tokens: int = Field(4096, ge=512, description="The model's context window.")
+    cache_tokens: int = Field(
+        8192, ge=512, description="Tokens in the model's memory: all prompts, new and remembered."
+    )
+    answers_at_once: int = Field(8, ge=1, le=32, description="Answers the model writes at once.")
+    queue_length: int = Field(64, ge=0, description="How many more may wait for the model.")
     queue_s: float = Field(20.0, gt=0, description="Longest wait for the model, in seconds.")
     chunk_tokens: int = Field(240, ge=64, description="Longest passage, in the embedder's tokens.")
     passages: int = Field(10, ge=1, le=50, description="Passages an answer is drawn from.")

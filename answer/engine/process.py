@@ -1,79 +1,122 @@
-"""The parent's side of the model: starts the worker, speaks to it, replaces it when it dies.
+"""The parent's side of the model: many callers, one worker, replaced when it dies or hangs.
 
-llama.cpp's threads spin while they wait for each other, so it never shares a process with
+llama.cpp's threads wait for each other at every operation, so it never shares a process with
 torch; a crash in it costs one answer's fluency and nothing else.
 """
 
 import hashlib
-import json
-import os
-import queue
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from answer.engine.child import LAST, Call, Reply, Worker
+from answer.engine.figures import Figures
+from answer.engine.limits import EngineLimits
+from answer.engine.options import Score, WriteOptions
 from answer.errors import ModelBusy, ModelFailed, ModelUnavailable, QuestionTooLong
 from answer.model import Message, Piece
 from answer.types import ModelCard, Usage
 
-CLOSED: dict[str, Any] = {"closed": True}
+CRASH_LOOP_S = 10.0
+CRASH_PAUSE_S = 2.0
+LIKELY_S = 2.0
+"""How long an answer takes before any was timed."""
 
 
 @dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """How the model is run and how long anyone waits for it.
+class Queue:
+    """How many are waiting and being written for, and how long one more would likely wait."""
 
-    `threads`, `n_ubatch`, `flash_attn` and `kv_type` ("f16" or "q8_0") are llama.cpp's own.
-    """
+    waiting: int
+    writing: int
+    wait_s: float
 
-    context_tokens: int = 4096
-    threads: int = 2
-    n_ubatch: int = 512
-    flash_attn: bool = True
-    kv_type: str = "f16"
-    start_s: float = 120.0
-    queue_s: float = 20.0
-    piece_s: float = 30.0
+
+@dataclass(slots=True)
+class Waits:
+    """How many requests were let in after how long altogether, and how many were not let in."""
+
+    count: int = 0
+    total_s: float = 0.0
+    refused: int = 0
 
 
 class LlamaProcess:
-    """A GGUF model in a worker process; questions take turns, in order."""
+    """A GGUF model in a worker process that writes for many at once."""
 
     def __init__(
-        self, path: Path, limits: EngineLimits | None = None, *, card: ModelCard | None = None
+        self,
+        path: Path,
+        limits: EngineLimits | None = None,
+        opening: Sequence[Message] = (),
+        *,
+        card: ModelCard | None = None,
     ) -> None:
-        """`card` names the model that `path` was made from, if that is another file."""
+        """`opening` is what prompts begin with; it is read as soon as the model is loaded. `card`
+        names the model that `path` was made from, if that is another file."""
         self._path = path
-        self._limits = limits or EngineLimits()
         self._card = card
-        self._turn = threading.Lock()
-        self._state = threading.Lock()
-        self._worker: _Worker | None = None
+        self._limits = limits or EngineLimits()
+        self._opening = list(opening)
+        self._lock = threading.Lock()
+        self._worker: Worker | None = None
         self._closed = False
-        self._last_id = 0
+        self._numbers = count(1)
+        self._answer_s = LIKELY_S
+        self._before = Figures()
+        self.restarts = 0
+        """How often the worker was lost and started again."""
+        self.waits = Waits()
 
     def start(self) -> None:
         """Load the model and return when it is ready; ModelUnavailable says why it is not."""
-        with self._turn:
-            self._ready_worker()
+        worker = self._a_worker()
+        if not self._is_ready(worker, self._limits.start_s):
+            self._forget(worker)
+            raise ModelUnavailable(
+                f"The model {self._path.name} cannot be used: loading it took longer than"
+                f" {self._limits.start_s:.0f} s."
+            )
 
     @property
     def ready(self) -> bool:
         """Whether a prompt would be taken now."""
         worker = self._worker
-        return worker is not None and worker.alive
+        return worker is not None and worker.alive and worker.was_ready
 
     @property
     def pid(self) -> int | None:
         """The worker's process id, or None while there is no worker."""
         worker = self._worker
         return worker.process.pid if worker else None
+
+    @property
+    def queue(self) -> Queue:
+        """Who waits, and for how long one more would."""
+        worker = self._worker
+        calls = worker.calls if worker else []
+        waiting = sum(call.started is None for call in calls)
+        behind = max(0, len(calls) + 1 - self._limits.sequences)
+        wait_s = behind * self._answer_s / self._limits.sequences
+        return Queue(waiting, len(calls) - waiting, wait_s)
+
+    @property
+    def figures(self) -> Figures:
+        """What was done, also by workers that were lost."""
+        worker = self._worker
+        return self._before + worker.figures if worker else self._before
+
+    @property
+    def speed(self) -> tuple[float, float]:
+        """Tokens read and tokens written a second of work, over the last minute."""
+        worker = self._worker
+        return worker.speed.rates(time.monotonic()) if worker else (0.0, 0.0)
 
     @cached_property
     def card(self) -> ModelCard:
@@ -87,186 +130,135 @@ class LlamaProcess:
             raise ModelFailed(f"The model's file is gone: {problem.strerror}.") from problem
         return ModelCard(self._path.stem, digest)
 
-    def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
+    def write(
+        self, messages: list[Message], *, max_tokens: int, options: WriteOptions | None = None
+    ) -> Iterator[Piece]:
         """Yield text as it is written, then the usage.
 
-        Closing the iterator stops the worker's writing. Raises ModelBusy after `queue_s`,
-        ModelFailed when the worker dies or hangs (it is then replaced), and
-        QuestionTooLong.
+        Closing the iterator stops the writing. Raises ModelBusy at once if the queue is full or
+        else after `queue_s`, QuestionTooLong, and ModelFailed when the worker dies or hangs (it
+        is then replaced) or cannot read the options' grammar.
         """
-        if not self._turn.acquire(timeout=self._limits.queue_s):
-            raise ModelBusy(f"The model was busy for {self._limits.queue_s:.0f} s.")
-        try:
-            worker = self._ready_worker()
-            self._last_id += 1
-            request = {
-                "id": self._last_id,
-                "messages": [{"role": m.role, "content": m.content} for m in messages],
-                "max_tokens": max_tokens,
-            }
-            yield from self._converse(worker, request)
-        finally:
-            self._turn.release()
+        if max_tokens < 1:
+            raise ValueError("an answer has at least one token")
+        request = {"max_tokens": max_tokens, "options": asdict(options or WriteOptions())}
+        with closing(self._ask(messages, request)) as replies:
+            for reply in replies:
+                yield _usage(reply["usage"]) if "usage" in reply else str(reply["piece"])
+
+    def score(self, messages: list[Message], text: str) -> Score:
+        """Return how likely a text is as the answer to messages; raises what `write` does."""
+        if not text:
+            raise ValueError("there is no text to score")
+        *_, last = self._ask(messages, {"text": text})
+        return Score(last["score"], last["scored"])
 
     def close(self) -> None:
-        """End the worker for good; a prompt being written fails."""
-        with self._state:
+        """End the worker for good; what is being written fails."""
+        with self._lock:
             self._closed = True
             worker, self._worker = self._worker, None
         if worker:
-            worker.end()
+            worker.end("The service is stopping.")
 
-    def _converse(self, worker: "_Worker", request: dict[str, Any]) -> Iterator[Piece]:
-        worker.send(request)
-        done = False
+    def _ask(
+        self, messages: list[Message], request: dict[str, Any]
+    ) -> Generator[Reply, None, None]:
+        """Yield the replies to a request, and let go of it at the end, whatever that is."""
+        call = Call(next(self._numbers))
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        worker = self._a_worker()
+        if not self._is_ready(worker, min(self._limits.queue_s, self._limits.start_s)):
+            raise self._busy("The model is still being loaded.")
+        most = self._limits.sequences + self._limits.queue
+        if not worker.call(call, {"messages": turns, **request}, most=most):
+            raise self._busy(f"{self._limits.queue} others wait for the model already.")
         try:
-            while not done:
-                reply = worker.receive(self._limits.piece_s)
-                if reply.get("id") != request["id"]:
-                    if reply is CLOSED:
-                        done = True
-                        self._replace(worker)
-                        raise ModelFailed("The model's process died. It is being started again.")
-                    continue  # the tail of an answer nobody waits for any more
-                done = "usage" in reply or "error" in reply
-                yield _piece(reply)
-        except TimeoutError:
-            done = True
-            self._replace(worker)
-            raise ModelFailed("The model hung. It is being started again.") from None
+            yield from self._replies(call)
         finally:
-            if not done:
-                worker.send({"cancel": request["id"]})
+            worker.cancel(call)
 
-    def _ready_worker(self) -> "_Worker":
-        """Return the worker, started if there is none; the caller holds the turn."""
-        with self._state:
+    def _replies(self, call: Call) -> Iterator[Reply]:
+        reply: Reply = {}
+        while not reply.keys() & LAST:
+            waited_s = time.monotonic() - call.asked
+            wait_s = None if call.started else max(0.0, self._limits.queue_s - waited_s)
+            try:
+                reply = call.receive(wait_s)
+            except TimeoutError:
+                raise self._busy(f"The model was busy for {self._limits.queue_s:.0f} s.") from None
+            if "started" in reply:
+                self._let_in(call)
+            elif "error" in reply:
+                kind = QuestionTooLong if reply["error"] == "too_long" else ModelFailed
+                raise kind(reply["detail"])
+            else:
+                yield reply
+        if call.started:
+            self._answer_s += 0.1 * (time.monotonic() - call.started - self._answer_s)
+
+    def _let_in(self, call: Call) -> None:
+        with self._lock:
+            self.waits.count += 1
+            self.waits.total_s += (call.started or call.asked) - call.asked
+
+    def _busy(self, detail: str) -> ModelBusy:
+        with self._lock:
+            self.waits.refused += 1
+        return ModelBusy(detail, retry_s=max(1.0, self.queue.wait_s))
+
+    def _a_worker(self) -> Worker:
+        """Return the worker, started if there is none."""
+        with self._lock:
             if self._closed:
                 raise ModelFailed("The service is stopping.")
-            if self._worker is None or not self._worker.alive:
-                self._worker = _Worker(self._path, self._limits)
-            worker = self._worker
+            if self._worker is None:
+                self._worker = Worker(self._path, self._limits, self._lost)
+                if self._opening:
+                    self._read_opening(self._worker)
+            return self._worker
+
+    def _read_opening(self, worker: Worker) -> None:
+        """Have what all prompts begin with read while nobody waits; nobody needs the reply."""
+        turns = [{"role": message.role, "content": message.content} for message in self._opening]
+        worker.call(Call(next(self._numbers)), {"messages": turns}, most=1)
+
+    def _is_ready(self, worker: Worker, wait_s: float) -> bool:
         try:
-            worker.wait_ready(self._limits.start_s)
+            return worker.wait_ready(wait_s)
         except ModelUnavailable:
             self._forget(worker)
             raise
-        return worker
 
-    def _replace(self, worker: "_Worker") -> None:
-        """End a worker that failed and start another, without making the reader wait."""
-        self._forget(worker)
-        threading.Thread(target=self._restart, daemon=True).start()
-
-    def _restart(self) -> None:
+    def _lost(self, worker: Worker) -> None:
+        """Start another worker for one that is gone, without anybody having to wait for it."""
+        with self._lock:
+            if self._worker is not worker:
+                return
+            self._worker = None
+            self._before += worker.figures
+            if not worker.was_ready:
+                return
+            self.restarts += 1
+        if time.monotonic() - worker.began < CRASH_LOOP_S:
+            time.sleep(CRASH_PAUSE_S)  # whatever kills it at once must not keep the machine busy
         try:
             self.start()
         except (ModelUnavailable, ModelFailed):
             return  # the next question tries again, and says so if it fails
 
-    def _forget(self, worker: "_Worker") -> None:
-        with self._state:
+    def _forget(self, worker: Worker) -> None:
+        with self._lock:
             if self._worker is worker:
                 self._worker = None
-        worker.end()
+        worker.end("The model cannot be used.")
 
 
-class _Worker:
-    """One child process and the thread that reads what it says."""
-
-    def __init__(self, path: Path, limits: EngineLimits) -> None:
-        self._path = path
-        self._replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._ready = False
-        self._sending = threading.Lock()
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            # Threads that wait for work sleep instead of spinning, which leaves the cores
-            # to whoever has something to do.
-            "OMP_WAIT_POLICY": "PASSIVE",
-        }
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",  # the current folder may hold anybody's queue.py
-                "-m",
-                "answer.engine.worker",
-                str(path),
-                str(limits.context_tokens),
-                str(limits.threads),
-                str(limits.n_ubatch),
-                str(int(limits.flash_attn)),
-                limits.kv_type,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-            # Ctrl-C is for the service, which then ends the worker itself.
-            start_new_session=True,
-        )
-        if self.process.stdin is None or self.process.stdout is None:
-            raise RuntimeError("the worker was started without pipes")
-        self._stdin, self._stdout = self.process.stdin, self.process.stdout
-        threading.Thread(target=self._read, daemon=True).start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self.process.poll() is None
-
-    def wait_ready(self, wait_s: float) -> None:
-        """Return when the model is loaded; ModelUnavailable says why it cannot be."""
-        if self._ready:
-            return
-        try:
-            reply = self.receive(wait_s)
-        except TimeoutError:
-            reply = {"unusable": f"loading it took longer than {wait_s:.0f} s."}
-        if "ready" not in reply:
-            why = reply.get("unusable", "the process that loads it died.")
-            raise ModelUnavailable(f"The model {self._path.name} cannot be used: {why}")
-        self._ready = True
-
-    def send(self, request: dict[str, Any]) -> None:
-        """Hand the worker a line; one that is dead shows when its reply is awaited."""
-        with self._sending, suppress(BrokenPipeError, ValueError):
-            self._stdin.write(json.dumps(request) + "\n")
-            self._stdin.flush()
-
-    def receive(self, wait_s: float) -> dict[str, Any]:
-        """Return the next reply, CLOSED when there will be none; TimeoutError."""
-        try:
-            return self._replies.get(timeout=wait_s)
-        except queue.Empty:
-            raise TimeoutError from None
-
-    def end(self) -> None:
-        """Kill the process and wait until it is gone."""
-        self.process.kill()
-        self.process.wait()
-        with self._sending, suppress(BrokenPipeError):
-            self._stdin.close()
-
-    def _read(self) -> None:
-        try:
-            with self._stdout as lines:
-                for line in lines:
-                    self._replies.put(json.loads(line))
-        except ValueError:
-            self.process.kill()  # what does not speak the protocol is not our worker any more
-        finally:
-            self._replies.put(CLOSED)
-
-
-def _piece(reply: dict[str, Any]) -> Piece:
-    if "error" in reply:
-        raise (QuestionTooLong if reply["error"] == "too_long" else ModelFailed)(reply["detail"])
-    if "usage" in reply:
-        usage = reply["usage"]
-        return Usage(
-            usage["prompt"], usage["cached"], usage["completion"], cut_short=usage["cut_short"]
-        )
-    return str(reply["piece"])
+def _usage(usage: dict[str, Any]) -> Usage:
+    return Usage(
+        usage["prompt"],
+        usage["cached"],
+        usage["completion"],
+        cut_short=usage["cut_short"],
+        logprobs=tuple(usage["logprobs"]),
+    )

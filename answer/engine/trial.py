@@ -10,7 +10,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from answer.engine.process import EngineLimits, LlamaProcess
+from answer.engine.limits import EngineLimits
+from answer.engine.process import LlamaProcess
 from answer.errors import ModelFailed
 from answer.model import Message
 from answer.prompt import INSTRUCTION

@@ -11,8 +11,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from answer.engine.limits import EngineLimits
 from answer.engine.machine import this_machine
-from answer.engine.process import EngineLimits
 from answer.engine.weights import AS_THEY_ARE, kept, sha256_of, sweep_made
 from retrieval.files import write_durably
 

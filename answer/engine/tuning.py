@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from answer.engine.process import EngineLimits
+from answer.engine.limits import EngineLimits
 from answer.engine.trial import WRITTEN, Trial, attempt, prompts
 from answer.engine.tuned import Measured, Setup, Tuning, machine_now
 from answer.engine.weights import AS_THEY_ARE, MAKE_S, formats_for, kept, make, sha256_of

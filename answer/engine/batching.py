@@ -1,0 +1,236 @@
+"""Continuous batching: many requests in one context, joining and leaving between steps.
+
+A step is one call of llama.cpp. Everybody who is being written to has a token in it, and what
+room its time leaves goes to prompts being read, so that a long one stalls nobody.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from answer.engine.context import BATCH_TOKENS, Context, DecodeFailed, Logits, Row
+from answer.engine.figures import Figures
+from answer.engine.jobs import Job
+from answer.engine.limits import EngineLimits
+from answer.engine.prefixes import Prefixes
+
+STEP_S = 0.12
+"""Time a step should take: writers wait this long for a token while others' prompts are read, and
+who leaves is heard between steps."""
+LEAST_READ = 16
+"""Tokens of prompts in any step: fewer cost nearly as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one job has in a step: tokens from its next position on."""
+
+    job: Job
+    tokens: list[int]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield them as the context takes them."""
+        job, reading = self.job, self.job.unread > 0
+        if job.sequence is None:
+            raise ValueError("a job without a sequence has no part in a step")
+        for position, token in enumerate(self.tokens, start=job.read):
+            yield Row(token, position, job.sequence, job.wants(position) if reading else True)
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many tokens a step may hold to take about STEP_S, learnt from the steps before."""
+
+    tokens_per_s: float = 200.0
+
+    @property
+    def tokens(self) -> int:
+        """The tokens for the next step."""
+        return max(LEAST_READ, min(BATCH_TOKENS, int(self.tokens_per_s * STEP_S)))
+
+    def learn(self, tokens: int, took_s: float) -> None:
+        """Take a step into account; a few tokens say nothing of how long many would take."""
+        if tokens >= LEAST_READ:
+            self.tokens_per_s += 0.3 * (tokens / took_s - self.tokens_per_s)
+
+
+class Batching:
+    """Jobs that wait and jobs that are at work; `step` until it is no longer `busy`."""
+
+    def __init__(self, context: Context, limits: EngineLimits) -> None:
+        self.waiting: deque[Job] = deque()
+        self.working: list[Job] = []
+        self.figures = Figures()
+        self._context = context
+        self._pace = Pace()
+        self._free = list(range(limits.sequences))
+        self._prefixes = Prefixes(context, range(limits.sequences, context.sequences))
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.waiting or self.working)
+
+    def add(self, job: Job) -> None:
+        """Put a job behind those that wait."""
+        self.waiting.append(job)
+
+    def cancel(self, number: int) -> None:
+        """Let go of a job, wherever it is, and say so."""
+        for job in [*self.waiting, *self.working]:
+            if job.number == number:
+                self._leave(job)
+                job.send({"id": number, "gone": True})
+
+    def step(self) -> None:
+        """Let waiting jobs in, and give each at work its part of one call of llama.cpp."""
+        self._admit()
+        parts = self._compose()
+        rows = [row for part in parts for row in part.rows()]
+        began = time.perf_counter()
+        try:
+            logits = self._context.decode(rows)
+            self._distribute(parts, logits)
+        except DecodeFailed as problem:
+            self.fail(str(problem))
+        took_s = time.perf_counter() - began
+        self._pace.learn(len(rows), took_s)
+        self.figures.steps += 1
+        self.figures.joined += len(parts)
+        self.figures.busy_s += took_s
+
+    def _admit(self) -> None:
+        """Let jobs in, first come, while there are sequences, and cells for all they may need."""
+        while self.waiting and self._free:
+            job = self.waiting[0]
+            job.sequence = self._free.pop()
+            self._attach(job)
+            wanted = job.own + sum(other.own for other in self.working)
+            if not self._prefixes.make_room(wanted, self._context.cells):
+                self._detach(job)
+                return
+            self.working.append(self.waiting.popleft())
+            job.send({"id": job.number, "started": True})
+
+    def _compose(self) -> list[Part]:
+        """Return the parts of the next step."""
+        writers = [job for job in self.working if not job.unread]
+        readers = [job for job in self.working if job.unread]
+        parts = [Part(job, job.written[-1:]) for job in writers]
+        rows = wanted = len(parts)
+        for job, share in _shares(readers, max(LEAST_READ, self._pace.tokens - rows)):
+            if job.read == job.cached and job.node is not None:
+                self._detach(job, keep_sequence=True)
+                self._attach(job)  # others may have read the same meanwhile
+            count = min(share, job.unread, BATCH_TOKENS - rows)
+            if job.scored:
+                count = min(count, self._context.sequences - wanted)
+            if count > 0:
+                parts.append(Part(job, job.prompt[job.read : job.read + count]))
+                rows += count
+                wanted += count if job.scored else 1
+        return parts
+
+    def _distribute(self, parts: list[Part], logits: Logits) -> None:
+        at = 0
+        for part in parts:
+            stop = at + sum(row.wanted for row in part.rows())
+            if part.job.unread:
+                self._have_read(part, logits[at:stop])
+            else:
+                part.job.read += 1
+                self._take(part.job, logits[at])
+            at = stop
+
+    def _have_read(self, part: Part, logits: Logits) -> None:
+        job = part.job
+        start, job.read = job.read, job.read + len(part.tokens)
+        self.figures.read += len(part.tokens)
+        if job.scored:
+            first = max(start + 1, len(job.prompt) - job.scored)
+            for position, line in enumerate(logits, start=first):
+                job.score(position, line)
+        if job.unread:
+            return
+        self.figures.cached += job.cached
+        self._keep(job)
+        if job.max_tokens:
+            self._take(job, logits[0])
+        else:
+            self._complete(job, ended=True)
+
+    def _take(self, job: Job, logits: Logits) -> None:
+        """Choose a job's next token, and let the job go if that is its last."""
+        token = job.sampler.pick(logits)
+        ended = self._context.ends(token)
+        if not ended:
+            self.figures.written += 1
+            job.add(token, logits)
+            job.say(job.text.add(self._context.piece(token)))
+            ended = job.text.stopped
+        if ended or not job.left:
+            self._complete(job, ended=ended)
+
+    def _complete(self, job: Job, *, ended: bool) -> None:
+        self._leave(job)
+        job.finish(ended=ended)
+
+    def _attach(self, job: Job) -> None:
+        """Share with a job what was read before, save the last token before what is asked for."""
+        if job.sequence is None:
+            raise ValueError("a job needs a sequence to read into")
+        most = len(job.prompt) - job.scored - 1
+        tokens = job.prompt if self._context.shares else []
+        job.cached, job.node = self._prefixes.attach(tokens, job.sequence, most)
+        job.read = job.cached
+        job.own = len(job.prompt) - job.cached + job.max_tokens
+
+    def _keep(self, job: Job) -> None:
+        """Keep what a job has read for those who come after; not the texts that are scored."""
+        if job.node is None or job.sequence is None or not self._context.shares:
+            return
+        tokens = job.prompt[: len(job.prompt) - job.scored]
+        added, job.node = self._prefixes.insert(tokens, job.sequence, job.node)
+        job.own -= added
+
+    def _detach(self, job: Job, *, keep_sequence: bool = False) -> None:
+        if job.sequence is not None:
+            self._context.drop(job.sequence)
+            if not keep_sequence:
+                self._free.append(job.sequence)
+                job.sequence = None
+        if job.node is not None:
+            self._prefixes.release(job.node)
+            job.node = None
+
+    def _leave(self, job: Job) -> None:
+        """Take a job out and free its cells at once."""
+        self._detach(job)
+        job.sampler.close()
+        for jobs in (self.waiting, self.working):
+            if job in jobs:
+                jobs.remove(job)
+
+    def fail(self, detail: str) -> None:
+        """Give up all at work: what llama.cpp's memory holds is not known any more."""
+        for job in list(self.working):
+            self._leave(job)
+            job.send({"id": job.number, "error": "failed", "detail": detail})
+        self._context.clear()
+        self._prefixes.clear()
+
+
+def _shares(readers: list[Job], tokens: int) -> Iterator[tuple[Job, int]]:
+    """Share out a step's room: half to who came first, half to who has least left, then the rest.
+
+    So a long prompt is read on and on, and a short one need not wait for its end.
+    """
+    if not readers:
+        return
+    first, shortest = readers[0], min(readers, key=lambda job: job.unread)
+    kept = 0 if shortest is first else min(first.unread, tokens // 2)
+    for job in dict.fromkeys([shortest, first, *readers]):
+        share = min(job.unread, tokens - (kept if job is shortest else 0))
+        yield job, share
+        tokens -= share

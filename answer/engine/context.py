@@ -1,0 +1,181 @@
+"""The one seam to llama.cpp: a model, its vocabulary, and cells of memory that sequences share."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+from numpy.typing import NDArray
+
+from answer.engine.limits import EngineLimits
+
+Logits: TypeAlias = NDArray[np.float32]
+
+SEQUENCE_IDS = 64
+"""Sequences and remembered prefixes together; each has a row in the buffer of logits."""
+BATCH_TOKENS = 512
+KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0}
+LONGEST_PIECE = 256  # bytes of a token
+WORTH_THREADS = 512 * 1024 * 1024
+"""Bytes of weights from which on several threads read one token faster than one does.
+
+They meet after each operation. For 98 MB that costs more than it gains, most of all when
+something else wants a core; see docs/engine.md.
+"""
+
+
+class Unusable(Exception):
+    """The model file cannot serve; the text says why."""
+
+
+class DecodeFailed(Exception):
+    """llama.cpp refused a batch; what its memory holds is not known any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A token at a position of a sequence; `wanted` is whether what follows it is asked for."""
+
+    token: int
+    position: int
+    sequence: int
+    wanted: bool
+
+
+class Context:
+    """A loaded model. Only one thread may use it, save for `tokenize`."""
+
+    def __init__(self, path: str, limits: EngineLimits) -> None:
+        self.cells = max(limits.cache_tokens, limits.context_tokens)
+        self.sequences = SEQUENCE_IDS
+        self._model = llama.llama_model_load_from_file(
+            path.encode(), llama.llama_model_default_params()
+        )
+        if not self._model:
+            raise Unusable("llama.cpp cannot load it. Is it damaged, or of a new kind?")
+        self._vocab: Any = llama.llama_model_get_vocab(self._model)
+        self._context = llama.llama_init_from_model(self._model, self._params(limits))
+        if not self._context:
+            raise Unusable("llama.cpp has no memory for it. Lower FOOTNOTE_CACHE_TOKENS.")
+        self._memory = llama.llama_get_memory(self._context)
+        self._batch = llama.llama_batch_init(BATCH_TOKENS, 0, 1)
+        self._buffer = ctypes.create_string_buffer(LONGEST_PIECE)
+        self.vocabulary = int(llama.llama_vocab_n_tokens(self._vocab))
+        # A recurrent state is one number for all that was read: no part of it can be shared.
+        recurrent = llama.llama_model_is_recurrent(self._model)
+        self.shares = not (recurrent or llama.llama_model_is_hybrid(self._model))
+
+    def metadata(self, key: str) -> str:
+        """Return what the model's file says under a key; an empty text if nothing."""
+        size = llama.llama_model_meta_val_str(self._model, key.encode(), None, 0)
+        if size < 0:
+            return ""
+        buffer = ctypes.create_string_buffer(size + 1)
+        llama.llama_model_meta_val_str(self._model, key.encode(), buffer, size + 1)
+        return buffer.value.decode("utf-8", "replace")
+
+    def special(self, name: str) -> str:
+        """Return the text of the token called "bos" or "eos"; empty if the model has none."""
+        token = getattr(llama, f"llama_vocab_{name}")(self._vocab)
+        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    def tokenize(self, text: str, *, begin: bool = False, special: bool = False) -> list[int]:
+        """Return a text's tokens, with the model's own mark of the beginning if it has one.
+
+        With `special` the marks of a chat's turns count as what they mean.
+        """
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        tokens = (llama.llama_token * room)()
+        count = llama.llama_tokenize(self._vocab, data, len(data), tokens, room, begin, special)
+        if count < 0:
+            raise ValueError("llama.cpp made more tokens than the text has bytes")
+        return list(tokens[:count])
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """Return the bytes of a token, which may be part of a character."""
+        size = llama.llama_token_to_piece(
+            self._vocab, token, self._buffer, LONGEST_PIECE, 0, special
+        )
+        return self._buffer.raw[: max(0, size)]
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends the answer."""
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    def grammar(self, text: str) -> Any:
+        """Return llama.cpp's sampler of a grammar, None if it cannot be parsed."""
+        return llama.llama_sampler_init_grammar(self._vocab, text.encode(), b"root") or None
+
+    def decode(self, rows: Sequence[Row]) -> Logits:
+        """Read rows; return a line of logits for each that is wanted, valid until the next call."""
+        if not 0 < len(rows) <= BATCH_TOKENS:
+            raise ValueError(f"a batch has 1 to {BATCH_TOKENS} rows, not {len(rows)}")
+        batch = self._batch
+        batch.n_tokens = len(rows)
+        for at, row in enumerate(rows):
+            self._check(row.sequence, row.position, row.position + 1)
+            batch.token[at], batch.pos[at] = row.token, row.position
+            batch.n_seq_id[at], batch.seq_id[at][0] = 1, row.sequence
+            batch.logits[at] = row.wanted
+        code = llama.llama_decode(self._context, batch)
+        if code:
+            raise DecodeFailed(f"llama.cpp refused a batch of {len(rows)} tokens (code {code})")
+        wanted = sum(row.wanted for row in rows)
+        if not wanted:
+            return np.empty((0, self.vocabulary), np.float32)
+        found = llama.llama_get_logits(self._context)
+        return np.ctypeslib.as_array(found, (wanted, self.vocabulary))
+
+    def share(self, source: int, target: int, start: int, stop: int) -> None:
+        """Let a sequence also have the cells of another at positions start to stop."""
+        self._check(source, start, stop)
+        self._check(target, start, stop)
+        if start < stop:
+            llama.llama_memory_seq_cp(self._memory, source, target, start, stop)
+
+    def forget(self, sequence: int, start: int, stop: int) -> None:
+        """Take positions start to stop from a sequence; cells nobody has any more are free."""
+        self._check(sequence, start, stop)
+        if start < stop and not llama.llama_memory_seq_rm(self._memory, sequence, start, stop):
+            raise DecodeFailed("llama.cpp cannot take back part of a sequence")
+
+    def drop(self, sequence: int) -> None:
+        """Empty a sequence."""
+        self._check(sequence, 0, 0)
+        llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def clear(self) -> None:
+        """Empty all sequences."""
+        llama.llama_memory_clear(self._memory, False)
+
+    def _check(self, sequence: int, start: int, stop: int) -> None:
+        # To llama.cpp a negative number means "all" or "to the end": never by mistake.
+        if not 0 <= sequence < self.sequences:
+            raise ValueError(f"there is no sequence {sequence}")
+        if not 0 <= start <= stop <= self.cells:
+            raise ValueError(f"positions {start} to {stop} are no range of {self.cells} cells")
+
+    def _threads_alone(self, threads: int) -> int:
+        return threads if llama.llama_model_size(self._model) >= WORTH_THREADS else 1
+
+    def _params(self, limits: EngineLimits) -> Any:
+        params = llama.llama_context_default_params()
+        params.n_ctx = self.cells
+        params.n_batch = BATCH_TOKENS
+        params.n_ubatch = limits.n_ubatch
+        params.n_seq_max = params.n_outputs_max = self.sequences
+        params.n_threads_batch = limits.threads
+        params.n_threads = limits.threads_alone or self._threads_alone(limits.threads)
+        params.flash_attn_type = (
+            llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            if limits.flash_attn
+            else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        params.type_k = params.type_v = KV_TYPES[limits.kv_type]
+        # One pool of cells for all, so that sequences can share some of theirs.
+        params.kv_unified = True
+        params.no_perf = True
+        return params
