@@ -25,5 +25,5 @@ class EngineLimits:
     queue: int = 64
     queue_s: float = 20.0
     start_s: float = 120.0  # loading
-    silence_s: float = 2.5  # without a sign of life while there is work
+    silence_s: float = 2.0  # without a sign of life while there is work
     step_s: float = 30.0  # in one step, alive but stuck

@@ -172,7 +172,7 @@ class LlamaProcess:
             raise self._busy("The model is still being loaded.")
         most = self._limits.sequences + self._limits.queue
         if not worker.call(call, {"messages": turns, **request}, most=most):
-            raise self._busy(f"{self._limits.queue} others wait for the model already.")
+            raise self._busy("As many as may wait for the model do already.")
         try:
             yield from self._replies(call)
         finally:
@@ -192,7 +192,7 @@ class LlamaProcess:
             elif "error" in reply:
                 kind = QuestionTooLong if reply["error"] == "too_long" else ModelFailed
                 raise kind(reply["detail"])
-            else:
+            elif "gone" not in reply:
                 yield reply
         if call.started:
             self._answer_s += 0.1 * (time.monotonic() - call.started - self._answer_s)
