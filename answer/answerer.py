@@ -155,7 +155,7 @@ class Answerer:
             evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
             before = len(draft.sentences)
             if disagree(evidence):
-                draft.reason = "the documents do not agree"
+                draft.reason = "the documents seem to disagree"
             else:
                 yield from self._write(draft, part.asked, evidence[:EVIDENCE_SHOWN])
             if len(draft.sentences) == before:
