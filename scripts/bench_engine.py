@@ -85,11 +85,11 @@ def real_prompts(home: Path, questions: Path, count: int) -> list[Prompt]:
         asked = json.loads(line)["question"]
         question = snapshot.ask(asked)
         hits = snapshot.search(question, limit=settings.passages)
-        best, *more = judgement.select(question, hits, EVIDENCE_KEPT) or [None]
-        if best is None or best.probability < threshold:
+        evidence = judgement.select(question, hits, EVIDENCE_KEPT)
+        if not evidence or evidence[0].probability < threshold:
             continue
-        more = [evidence for evidence in more if evidence and evidence.probability >= WORTH_SHOWING]
-        prompts.append(build_prompt(asked, [best, *more][:EVIDENCE_SHOWN]))
+        evidence[1:] = [one for one in evidence[1:] if one.probability >= WORTH_SHOWING]
+        prompts.append(build_prompt(asked, evidence[:EVIDENCE_SHOWN]))
         if len(prompts) == count:
             break
     library.close()
