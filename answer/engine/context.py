@@ -19,10 +19,10 @@ BATCH_TOKENS = 512
 KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0}
 LONGEST_PIECE = 256  # bytes of a token
 WORTH_THREADS = 512 * 1024 * 1024
-"""Bytes of weights from which on several threads read one token faster than one does.
+"""Bytes of weights from which on several threads read a single token.
 
-They meet after each operation. For 98 MB that costs more than it gains, most of all when
-something else wants a core; see docs/engine.md.
+They meet after each operation, which for 98 MB costs a third more processor time; and llama.cpp
+adds up otherwise then, so that a text written alone and in a batch may differ. See docs/engine.md.
 """
 
 

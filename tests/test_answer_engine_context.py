@@ -1,0 +1,81 @@
+"""The seam to llama.cpp: what is never let through, and models whose memory cannot be shared."""
+
+from typing import Any
+
+import pytest
+
+from answer.engine.batching import Batching
+from answer.engine.context import Context, Row
+from answer.engine.jobs import Job
+from answer.engine.limits import EngineLimits
+from answer.engine.options import WriteOptions
+from answer.engine.sampling import Sampler
+from answer.engine.text import Text
+from answer.model import find_model
+
+LIMITS = EngineLimits(context_tokens=512, cache_tokens=512, threads=1)
+
+
+@pytest.fixture(scope="module")
+def context() -> Context:
+    """The bundled model with little memory."""
+    return Context(str(find_model(None)), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "start", "stop"),
+    [(-1, 0, 1), (64, 0, 1), (0, -1, 5), (0, 5, -1), (0, 5, 4), (0, 0, 513)],
+)
+def test_no_range_that_means_everything_reaches_llama(
+    context: Context, sequence: int, start: int, stop: int
+) -> None:
+    with pytest.raises(ValueError, match=r"no sequence|no range"):
+        context.forget(sequence, start, stop)
+    with pytest.raises(ValueError, match=r"no sequence|no range"):
+        context.share(sequence, 1, start, stop)
+    with pytest.raises(ValueError, match=r"no sequence|no range"):
+        context.share(1, sequence, start, stop)
+
+
+def test_no_position_outside_the_memory_is_read_into(context: Context) -> None:
+    with pytest.raises(ValueError, match="no range"):
+        context.decode([Row(1, -1, 0, wanted=True)])
+    with pytest.raises(ValueError, match="a batch has"):
+        context.decode([])
+
+
+def answer(context: Context, batching: Batching, number: int) -> dict[str, Any]:
+    """Write three tokens after a prompt; return the last reply, with the text."""
+    replies: list[dict[str, Any]] = []
+    prompt = context.tokenize("The lighthouse keeper wrote seventeen letters to the harbour")
+    sampler = Sampler(WriteOptions(), context.grammar)
+    batching.add(Job(number, prompt, 3, sampler, Text(), replies.append))
+    while batching.busy:
+        batching.step()
+    return {**replies[-1], "text": "".join(reply.get("piece", "") for reply in replies)}
+
+
+def test_a_model_whose_memory_cannot_be_shared_writes_the_same_and_reads_all(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharing = answer(context, Batching(context, LIMITS), 1)
+    context.clear()
+    monkeypatch.setattr(context, "shares", False)
+    batching = Batching(context, LIMITS)
+    alone = [answer(context, batching, number) for number in (1, 2)]
+
+    assert [one["usage"]["cached"] for one in alone] == [0, 0]
+    assert {one["text"] for one in alone} == {sharing["text"]}
+
+
+def test_a_step_that_llama_refuses_fails_those_in_it_and_no_others(context: Context) -> None:
+    context.clear()
+    batching = Batching(context, LIMITS)
+    replies: list[dict[str, Any]] = []
+    sampler = Sampler(WriteOptions(), context.grammar)
+    batching.add(Job(1, [10**6], 3, sampler, Text(), replies.append))  # there is no such token
+    while batching.busy:
+        batching.step()
+
+    assert replies[-1]["error"] == "failed"
+    assert answer(context, batching, 2)["usage"]["completion"] == 3
