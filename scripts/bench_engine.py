@@ -85,19 +85,11 @@ def real_prompts(home: Path, questions: Path, count: int) -> list[Prompt]:
         asked = json.loads(line)["question"]
         question = snapshot.ask(asked)
         hits = snapshot.search(question, limit=settings.passages)
-<<<<<<< HEAD
-        found = judgement.select(question, hits, EVIDENCE_KEPT)
-        if not found or found[0].probability < threshold:
-            continue
-        more = [evidence for evidence in found[1:] if evidence.probability >= WORTH_SHOWING]
-        prompts.append(build_prompt(asked, [found[0], *more][:EVIDENCE_SHOWN]))
-=======
         evidence = judgement.select(question, hits, EVIDENCE_KEPT)
         if not evidence or evidence[0].probability < threshold:
             continue
         evidence[1:] = [one for one in evidence[1:] if one.probability >= WORTH_SHOWING]
         prompts.append(build_prompt(asked, evidence[:EVIDENCE_SHOWN]))
->>>>>>> engine
         if len(prompts) == count:
             break
     library.close()
