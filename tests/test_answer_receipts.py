@@ -23,7 +23,7 @@ from answer.engine import LlamaProcess
 from answer.errors import ReceiptNotFound, ReceiptsUnavailable
 from answer.evidence import FeatureScorer, Judgement
 from answer.judge import judged_by
-from answer.model import LanguageModel
+from answer.model import LanguageModel, Message
 from answer.receipts import FILE, Check, Receipt, Receipts, State
 from answer.receipts.record import OF_A_CITATION, OF_AN_ANSWER, sha256
 from answer.types import Citation, Withheld
@@ -212,7 +212,7 @@ def test_the_prompt_has_another_version_when_its_wording_changes(
 ) -> None:
     assert prompt._version() == prompt.VERSION
 
-    monkeypatch.setattr(prompt, "INSTRUCTION", "Be brief.")
+    monkeypatch.setattr(prompt, "OPENING", (Message("system", "Be brief."),))
     assert prompt._version() != prompt.VERSION
 
 
