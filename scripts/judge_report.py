@@ -109,6 +109,7 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
                 (
                     name,
                     one["claims"],
+                    one["rows"],
                     _cell(one["auc"]),
                     _cell(one["between"]),
                     _cell(one["without"]),
