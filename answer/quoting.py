@@ -17,7 +17,7 @@ from retrieval.instructions import orders_of
 
 MOST_WORDS = 60
 """A quoted reply is not longer than a reader wants, but for a single long sentence."""
-LONGEST = 40
+LONGEST = 30
 """Words of a sentence that are shown; what it leans on is not shown with one that is so long."""
 LEANS = re.compile(
     r"(?:and|but|so|then|however|also)?,?\s*"
