@@ -110,9 +110,9 @@ def test_an_answer_has_the_shape_of_the_contract(server_url: str) -> None:
     assert set(answer["sentences"][0]) == {"text", "citations", "support"}
     assert set(answer["citations"][0]) == {
         *("number", "document_id", "title", "path", "sha256", "page", "heading"),
-        *("start", "stop", "quote", "answer", "warning", "url"),
+        *("start", "stop", "quote", "answer", "warning", "date", "url"),
     }
-    assert set(answer["timings_ms"]) == {"retrieval", "first_token", "total"}
+    assert set(answer["timings_ms"]) == {"retrieval", "first_token", "total", "evidence", "gate"}
     assert set(answer["usage"]) == {"prompt_tokens", "cached_tokens", "completion_tokens"}
     assert answer["model"]["sha256"]
     assert answer["citations"][0]["page"] >= 1

@@ -82,7 +82,7 @@ def print_answer(answer: Answer) -> None:
         heading = f", “{citation.heading}”" if citation.heading else ""
         date = f", {citation.date}" if citation.date else ""
         quote = " ".join(citation.quote.split())
-        click.echo(f"\n[{citation.number}] {citation.path}{date}{page}{heading}\n    “{quote}”")
+        click.echo(f"\n[{citation.number}] {citation.path}{page}{heading}{date}\n    “{quote}”")
         if citation.warning:
             click.echo(f"    Warning: {citation.warning}")
     if answer.reason and answer.sentences:
