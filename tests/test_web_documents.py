@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -1017,7 +1018,7 @@ def test_every_address_is_described(client: FlaskClient) -> None:
         if method != "parameters"
     }
     served = {
-        (method, rule.rule.replace("<document_id>", "{id}").replace("<run_id>", "{id}"))
+        (method, re.sub(r"<\w+>", "{id}", rule.rule))
         for rule in client.application.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith("/v1/")
