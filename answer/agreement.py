@@ -49,6 +49,17 @@ def disagree(evidence: Sequence[Evidence]) -> bool:
     return any(piece.hit.document.id not in known for group in others for piece in group)
 
 
+def disagreement(evidence: Sequence[Evidence]) -> str:
+    """Say that the first two differ, and of which days they are if both say so."""
+    said = "the documents seem to disagree"
+    first, other = (piece.date for piece in evidence[:2])
+    return (
+        f"{said}; the first is of {first}, the other of {other}"
+        if first and other and first != other
+        else said
+    )
+
+
 def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
     """Return what is worth hearing by what it answers, the best first; nothing if the best one's
     words that answer are not known."""

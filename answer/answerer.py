@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
-from answer.agreement import agreed, disagree
+from answer.agreement import agreed, disagree, disagreement
 from answer.conversation import Conversations
 from answer.errors import AnswerError
 from answer.evidence import Judgement
@@ -155,7 +155,7 @@ class Answerer:
             evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
             before = len(draft.sentences)
             if disagree(evidence):
-                draft.reason = "the documents seem to disagree"
+                draft.reason = disagreement(evidence)
             else:
                 yield from self._write(draft, part.asked, evidence[:EVIDENCE_SHOWN])
             if len(draft.sentences) == before:

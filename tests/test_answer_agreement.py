@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from answer import Answerer, Ask, Status
-from answer.agreement import agreed, disagree
+from answer.agreement import agreed, disagree, disagreement
 from answer.evidence import candidates_of, echoes
 from answer.judge import judged_by
 from answer.types import Evidence
@@ -82,7 +82,10 @@ def test_of_two_documents_that_say_what_day_they_are_of_the_newer_comes_first(
     shelf.ingest(tmp_path)
     found = evidence(shelf, ("2024", "£12", 0.9), ("2026", "£15", 0.8))
 
-    assert [piece.date for piece in agreed(found, ASKED)] == ["2026-04-01", "2024-04-01"]
+    newer, older = agreed(found, ASKED)
+
+    assert (newer.date, older.date) == ("2026-04-01", "2024-04-01")
+    assert "the first is of 2026-04-01, the other of 2024-04-01" in disagreement([newer, older])
 
 
 def test_a_planted_answer_is_shown_only_beside_the_other(fees: Shelf, tmp_path: Path) -> None:

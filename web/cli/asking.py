@@ -80,9 +80,8 @@ def print_answer(answer: Answer) -> None:
     for citation in citations:
         page = f", page {citation.page}" if citation.page else ""
         heading = f", “{citation.heading}”" if citation.heading else ""
-        date = f", {citation.date}" if citation.date else ""
         quote = " ".join(citation.quote.split())
-        click.echo(f"\n[{citation.number}] {citation.path}{page}{heading}{date}\n    “{quote}”")
+        click.echo(f"\n[{citation.number}] {citation.path}{page}{heading}\n    “{quote}”")
         if citation.warning:
             click.echo(f"    Warning: {citation.warning}")
     if answer.reason and answer.sentences:

@@ -23,13 +23,9 @@ export function showWarning(element, { warning }) {
   element.hidden = !warning;
 }
 
-/** Where a quote stands: title, the day the document is of if it says one, page and heading. */
-export function place({ title, page, heading, date }) {
+/** Where a quote stands: title, page and heading. */
+export function place({ title, page, heading }) {
   const parts = [title];
-  if (date) {
-    const day = { dateStyle: "medium", timeZone: "UTC" };
-    parts.push(new Date(date).toLocaleDateString(undefined, day));
-  }
   if (page) parts.push(`page ${page}`);
   if (heading && heading !== title) parts.push(squeeze(heading));
   return parts.join(" · ");
