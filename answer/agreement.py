@@ -29,7 +29,7 @@ def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
     The first one's `probability` stays that of the best: how sure it is that there is an answer.
     """
     groups = _groups(evidence)
-    if not disagree(evidence):
+    if not _differ(groups):
         return list(evidence)
     voices = [_voices(group, question) for group in groups]
     equal = [group for group, its in zip(groups, voices, strict=True) if its == max(voices)]
@@ -44,9 +44,7 @@ def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
 
 def disagree(evidence: Sequence[Evidence]) -> bool:
     """Whether another document than the best answers otherwise."""
-    best, *others = _groups(evidence) or [[]]
-    known = {piece.hit.document.id for piece in best}
-    return any(piece.hit.document.id not in known for group in others for piece in group)
+    return _differ(_groups(evidence))
 
 
 def disagreement(evidence: Sequence[Evidence]) -> str:
@@ -58,6 +56,12 @@ def disagreement(evidence: Sequence[Evidence]) -> str:
         if first and other and first != other
         else said
     )
+
+
+def _differ(groups: Sequence[Sequence[Evidence]]) -> bool:
+    best, *others = groups or [[]]
+    known = {piece.hit.document.id for piece in best}
+    return any(piece.hit.document.id not in known for group in others for piece in group)
 
 
 def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:

@@ -20,7 +20,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -32,13 +32,13 @@ from answer.evidence import FeatureScorer, Judgement
 from answer.gate import SupportScorer, Verdict, check
 from answer.judge import Judge, JudgeScorer
 from answer.types import Evidence
-from retrieval import Hit
+from retrieval import Hit, SentenceTransformerEmbedder
 from retrieval.ranking import Asked
 from scripts.libraries import library_of
 from web.models import start_model
 from web.schema import AnswerReply
 from web.settings import Settings
-from web.wiring import open_library, stay_offline
+from web.wiring import stay_offline
 
 VARIANTS = ("whole", "no_gate", "no_model", "no_judge", "no_evidence")
 
@@ -82,32 +82,28 @@ def _variants(
     asked: Path, settings: Settings, wanted: Sequence[str]
 ) -> Iterator[tuple[str, Answerer]]:
     """Yield each variant while it can be asked."""
-    _, embedder = open_library(settings, create=True)
+    embedder = SentenceTransformerEmbedder(graphs=settings.home / "models" / "onnx")
     library = library_of(asked / "documents", settings.home, embedder)
     judge = Judge(settings.home / "models" / "judge")
     model = start_model(settings)
     features = FeatureScorer(embedder)
     judged = Judgement(JudgeScorer(judge, features))
-    plain = Answerer(
-        library, model, judgement=judged, passages=settings.passages, threshold=0.5, support=judge
-    )
-
-    def other(**parts: Any) -> Answerer:
-        usual = {"judgement": judged, "passages": settings.passages, "threshold": 0.5}
-        usual |= {"support": judge, "model": model}
-        return Answerer(library, **{**usual, **parts})
-
-    variants: dict[str, Callable[[], Answerer]] = {
-        "whole": lambda: plain,
-        "no_gate": lambda: plain,
-        "no_model": lambda: other(model=None),
-        "no_judge": lambda: other(judgement=Judgement(features), support=None),
-        "no_evidence": lambda: other(judgement=FirstSentences(features), threshold=0.0),
+    usual: dict[str, Any] = {
+        "model": model,
+        "judgement": judged,
+        "threshold": 0.5,
+        "support": judge,
+    }
+    others: dict[str, dict[str, Any]] = {
+        "no_model": {"model": None},
+        "no_judge": {"judgement": Judgement(features), "support": None},
+        "no_evidence": {"judgement": FirstSentences(features), "threshold": 0.0},
     }
     try:
         for name in wanted:
             with patch("answer.answerer.check", _passing if name == "no_gate" else check):
-                yield name, variants[name]()
+                parts = usual | others.get(name, {})
+                yield name, Answerer(library, passages=settings.passages, **parts)
     finally:
         model.close()
         library.close()

@@ -22,6 +22,12 @@ OF_A_CITATION = frozenset("number document_id path sha256 page start stop warnin
 """What stays of a citation of an erased document: where the words stood, and none of them."""
 
 
+@cache
+def _release() -> str:
+    # Looked up once: it is read from files, and every answer names it.
+    return version("footnote")
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """What decided an answer beside the documents and the model.
@@ -39,7 +45,7 @@ class Method:
     embedder: str
     sentences: int
     max_tokens: int
-    footnote: str = field(default_factory=lambda: version("footnote"))
+    footnote: str = field(default_factory=_release)
 
 
 @dataclass(frozen=True, slots=True)
