@@ -3,10 +3,11 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner
@@ -17,10 +18,11 @@ from answer.engine.trial import READ, prompts
 from answer.engine.tuned import FILE, Applied, Setup, Tuning, apply
 from answer.engine.tuning import Tuner, describe
 from answer.engine.weights import formats_for, kept, make, sha256_of
-from answer.errors import ModelFailed
+from answer.errors import ModelFailed, ModelUnavailable
 from answer.model import Message, find_model
 from answer.types import Usage
 from tests.conftest import Shelf, running_server
+from tests.test_web_api import call
 from web import models
 from web.cli import main
 from web.settings import Settings, SettingsError
@@ -275,7 +277,7 @@ def test_the_service_runs_what_was_measured_and_names_the_model_that_was_chosen(
 def test_threads_that_the_operator_sets_are_not_overruled(folder: Path) -> None:
     settings = Settings(home=folder.parent, model_threads=3)
 
-    assert models._applied(settings, SOURCE).limits.threads == 3
+    assert models.applied_to(settings, SOURCE).limits.threads == 3
 
 
 def test_doctor_says_how_the_model_runs_and_whether_on_a_gpu(
@@ -288,32 +290,74 @@ def test_doctor_says_how_the_model_runs_and_whether_on_a_gpu(
     assert "GGML_CUDA" in models.describe_acceleration()
 
 
-def test_the_first_start_looks_once_and_only_if_it_may(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(models, "GLANCE_S", 0.0)  # nothing can be told
-    file = tmp_path / "models" / FILE
-
-    models.tune_once(Settings(home=tmp_path, tune=False))
+def test_a_service_looks_once_when_nobody_asks_and_only_if_it_may(shelf: Shelf) -> None:
+    file = shelf.home / "models" / FILE
+    with running_server(shelf.home, tune="no"):
+        time.sleep(1)
     assert not file.exists()
 
-    models.tune_once(Settings(home=tmp_path))
-    found = tuned.read(file.parent)
-    assert found
-    assert found.chosen.weights == "source"
-    assert "no time to tell" in found.notes[0]
-    assert "run `footnote tune`" in models.describe_model(Settings(home=tmp_path))
-
-    monkeypatch.setattr(tuning, "glance", None)  # would be called
-    models.tune_once(Settings(home=tmp_path))
-
-
-def test_a_service_looks_when_it_starts_for_the_first_time(shelf: Shelf) -> None:
     with running_server(shelf.home, tune="yes"):
-        found = tuned.read(shelf.home / "models")
+        assert not file.exists(), "readers had to wait for the look"
+        _until(file.exists)
+        found = tuned.read(file.parent)
+        assert found
+        assert found.model == SOURCE.stem
+        looked = file.stat().st_mtime_ns
 
-    assert found
-    assert found.model == SOURCE.stem
+    server = running_server(shelf.home, tune="yes")
+    with server as url:
+        _until(lambda: "being loaded" not in str(call(f"{url}/readyz")[2]))
+        time.sleep(1)
+    assert file.stat().st_mtime_ns == looked
+    assert "looking" not in server.log.read_text()
+
+
+def test_a_model_goes_on_with_other_weights_without_losing_what_is_asked(
+    measured: tuple[Path, Tuning],
+) -> None:
+    other = kept(measured[0], measured[1].model_sha256, "q8_0")
+    with closing(LlamaProcess(SOURCE, LIMITS)) as model:
+        model.start()
+        before, card = model.pid, model.card
+        pieces = model.write([*PROMPT], max_tokens=24)
+        first = next(pieces)
+
+        changing = Thread(target=model.change, args=(other, LIMITS))
+        changing.start()
+        _until(lambda: model.pid != before)
+        *rest, usage = [first, *pieces]
+        changing.join(20)
+
+        assert isinstance(usage, Usage)
+        assert len(rest) == 24
+        assert not changing.is_alive()
+        assert model.card == card, "receipts name the file that the operator chose"
+        done = model.figures.written
+        assert done >= 24, "the counts went back"
+        assert list(model.write([*PROMPT], max_tokens=2))
+        _until(lambda: model.figures.written > done)
+        assert model.restarts == 0
+
+
+def test_weights_that_cannot_be_used_change_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF, or so it says")
+    with closing(LlamaProcess(SOURCE, LIMITS)) as model:
+        model.start()
+        before = model.pid
+
+        with pytest.raises(ModelUnavailable, match="broken"):
+            model.change(broken, LIMITS)
+
+        assert model.pid == before
+        assert list(model.write([*PROMPT], max_tokens=2))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_look_at_the_start_tells_whether_f16_is_faster(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Ingestions:
         With `prune`, documents whose files are gone from the folders are withdrawn.
         """
         with self._changed:
-            if going := self._going():
+            if going := self.going():
                 raise IngestionGoesOn(going)
             return self._queue(_Order(secrets.token_hex(8), tuple(map(str, paths)), prune))
 
@@ -165,7 +165,7 @@ class Ingestions:
             self._worker.start()
         return run
 
-    def _going(self) -> Run | None:
+    def going(self) -> Run | None:
         """Return the run that goes on or waits, here or in a process that we did not start."""
         for order in self._orders:
             run = self._library.ledger.run(order.id)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from answer.engine.tuning import Follow, Tuner
     from answer.remote import RemoteModel
 
-GLANCE_S = 8.0
-"""What the first start may take longer, about, to look for the fastest format."""
-
 log = logging.getLogger("footnote")
 
 
@@ -50,7 +47,7 @@ def describe_model(settings: Settings) -> str:
                 name = model.card.name
             return f"{name}, on the server {settings.model}: questions and evidence go there"
         source = find_model(settings.model)
-        applied = _applied(settings, source)
+        applied = applied_to(settings, source)
     except (AnswerError, SettingsError) as problem:
         return str(problem)
     if applied.tuning is None or not applied.tuning.measured:
@@ -76,29 +73,12 @@ def tuner(settings: Settings, folder: Path, follow: "Follow") -> "Tuner":
 
     if is_address(settings.model):
         raise SettingsError("The model is on a server, and how fast it is there cannot be tuned.")
-    return Tuner(find_model(settings.model), folder, _limits(settings), follow)
+    return Tuner(find_model(settings.model), folder, engine_limits(settings), follow)
 
 
 def threads_are_set(settings: Settings) -> bool:
     """Whether the operator says how many threads the model has."""
     return "model_threads" in settings.model_fields_set
-
-
-def tune_once(settings: Settings) -> None:
-    """Look, at the first start with this library, what format of weights is faster."""
-    from answer.engine.tuned import FILE
-    from answer.engine.tuning import glance
-
-    folder = models_folder(settings)
-    if not settings.tune or is_address(settings.model) or (folder / FILE).exists():
-        return
-    log.info("looking, once, which format of the model's weights is fastest here")
-    try:
-        found = glance(find_model(settings.model), folder, _limits(settings), GLANCE_S)
-        if found:
-            found.save(folder)
-    except (AnswerError, OSError) as problem:
-        log.warning("that could not be told: %s", problem)
 
 
 def models_folder(settings: Settings) -> Path:
@@ -122,27 +102,29 @@ def _local(settings: Settings) -> "LlamaProcess":
     from answer.engine.tuning import describe
 
     source = find_model(settings.model)
-    applied = _applied(settings, source)
+    applied = applied_to(settings, source)
     if applied.tuning and applied.tuning.measured:
         log.info("the model runs as was measured: %s", describe(applied.tuning.chosen))
     elif applied.tuning:
-        log.info("the model is not tuned, for want of time at the first start: `footnote tune`")
+        log.info("the model is not tuned, for want of time when that was tried: `footnote tune`")
     # What a receipt names is the file the operator chose, whatever was made from it.
     card = ModelCard(source.stem, applied.source_sha256) if applied.source_sha256 else None
     return LlamaProcess(applied.weights, applied.limits, OPENING, card=card)
 
 
-def _applied(settings: Settings, source: Path) -> "Applied":
+def applied_to(settings: Settings, source: Path) -> "Applied":
+    """Return how the settings and what was measured have a model run."""
     from answer.engine.tuned import apply
 
-    applied = apply(source, models_folder(settings), _limits(settings))
+    applied = apply(source, models_folder(settings), engine_limits(settings))
     if threads_are_set(settings):
         limits = replace(applied.limits, threads=settings.model_threads)
         applied = replace(applied, limits=limits)
     return applied
 
 
-def _limits(settings: Settings) -> "EngineLimits":
+def engine_limits(settings: Settings) -> "EngineLimits":
+    """Return what the settings let the model use."""
     from answer.engine.limits import EngineLimits
 
     return EngineLimits(

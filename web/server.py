@@ -15,7 +15,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer
 
-from web import LARGEST_REQUEST, create_app, models, wiring
+from web import LARGEST_REQUEST, create_app, first_look, wiring
 from web.guard import Guard
 from web.settings import Settings, SettingsError
 from web.uploads import LARGEST_UPLOAD
@@ -34,12 +34,12 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     _log_json()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    models.tune_once(settings)
     services = wiring.build(settings, create=True)
     try:
         server = _bind(services)
-        wiring.warm_up(services)
+        warm = wiring.warm_up(services)
         services.ingestions.resume()
+        first_look.begin(settings, services.model, services.ingestions, warm)
         _announce(services, _port(server), as_json=as_json)
         server.run()
     finally:

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from answer import Answerer, AnswerError
@@ -34,6 +34,8 @@ class Services:
     answerer: Answerer
     ingestions: Ingestions
     receipts: Receipts
+    warm: threading.Event = field(default_factory=threading.Event)
+    """Set when the first question waits for nothing more to be loaded."""
 
     def close(self) -> None:
         """End the processes of the model and of an ingest, and let go of the library."""
@@ -50,6 +52,8 @@ class Services:
             missing.append("the library holds no documents: run `footnote ingest`")
         if self.model is None or not self.model.ready:
             missing.append("the model is not running")
+        if not self.warm.is_set():
+            missing.append("what the first question needs is being loaded: a few seconds")
         return missing
 
 
@@ -191,14 +195,17 @@ def warm_up(services: Services) -> threading.Thread:
     """Load in the background what the first question would wait for."""
 
     def warm() -> None:
-        services.receipts.tidy()
-        services.embedder.embed(["warm up"])
-        services.answerer.warm_up()
-        if services.library.generation:
-            services.library.search("warm up")
-        if services.model:
-            with suppress(AnswerError):
-                _ = services.model.card
+        try:
+            services.receipts.tidy()
+            services.embedder.embed(["warm up"])
+            services.answerer.warm_up()
+            if services.library.generation:
+                services.library.search("warm up")
+            if services.model:
+                with suppress(AnswerError):
+                    _ = services.model.card
+        finally:
+            services.warm.set()
 
     thread = threading.Thread(target=warm, daemon=True)
     thread.start()

@@ -70,6 +70,7 @@ class LlamaProcess:
         self._numbers = count(1)
         self._answer_s = LIKELY_S
         self._before = Figures()
+        self._retired: Worker | None = None
         self.restarts = 0
         """How often the worker was lost and started again."""
         self.waits = Waits()
@@ -109,8 +110,10 @@ class LlamaProcess:
     @property
     def figures(self) -> Figures:
         """What was done, also by workers that were lost."""
-        worker = self._worker
-        return self._before + worker.figures if worker else self._before
+        found = self._before
+        for worker in (self._retired, self._worker):
+            found = found + worker.figures if worker else found
+        return found
 
     @property
     def speed(self) -> tuple[float, float]:
@@ -153,13 +156,46 @@ class LlamaProcess:
         *_, last = self._ask(messages, {"text": text})
         return Score(last["score"], last["scored"])
 
+    def change(self, path: Path, limits: EngineLimits) -> None:
+        """Run from the next prompt on with other weights of the same model, or in another way;
+        what is being written is written to its end. ModelUnavailable, and nothing changed, if
+        they cannot be used.
+        """
+        worker = Worker(path, limits, self._lost)
+        try:
+            if not worker.wait_ready(limits.start_s):
+                raise ModelUnavailable(f"Loading {path.name} took too long.")
+            self._card = self.card  # of the file the operator chose
+            with self._lock:
+                if self._closed:
+                    raise ModelUnavailable("The service is stopping.")
+                self._retire()
+                self._retired, self._worker = self._worker, worker
+                self._path, self._limits = path, limits
+        except BaseException:
+            worker.end("The service is stopping.")
+            raise
+        self._read_opening(worker)
+        while self._retired and self._retired.calls:
+            time.sleep(0.1)
+        with self._lock:
+            self._retire()
+
     def close(self) -> None:
         """End the worker for good; what is being written fails."""
         with self._lock:
             self._closed = True
             worker, self._worker = self._worker, None
+            self._retire()
         if worker:
             worker.end("The service is stopping.")
+
+    def _retire(self) -> None:
+        """End the worker that was replaced on purpose."""
+        if self._retired:
+            self._retired.end("The model was changed.")
+            self._before += self._retired.figures
+            self._retired = None
 
     def _ask(
         self, messages: list[Message], request: dict[str, Any]
@@ -214,14 +250,14 @@ class LlamaProcess:
                 raise ModelFailed("The service is stopping.")
             if self._worker is None:
                 self._worker = Worker(self._path, self._limits, self._lost)
-                if self._opening:
-                    self._read_opening(self._worker)
+                self._read_opening(self._worker)
             return self._worker
 
     def _read_opening(self, worker: Worker) -> None:
         """Have what all prompts begin with read while nobody waits; nobody needs the reply."""
         turns = [{"role": message.role, "content": message.content} for message in self._opening]
-        worker.call(Call(next(self._numbers)), {"messages": turns}, most=1)
+        if turns:
+            worker.call(Call(next(self._numbers)), {"messages": turns}, most=1)
 
     def _is_ready(self, worker: Worker, wait_s: float) -> bool:
         try:
