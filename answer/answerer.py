@@ -12,9 +12,9 @@ from answer.conversation import Conversations
 from answer.errors import AnswerError
 from answer.evidence import Judgement
 from answer.gate import SupportScorer, check
-from answer.model import LanguageModel
+from answer.model import LanguageModel, Message
 from answer.parts import parts_of
-from answer.prompt import VERSION, build_prompt
+from answer.prompt import Form, build_prompt, version
 from answer.quoting import quotes
 from answer.receipts import Method, Receipts
 from answer.types import (
@@ -126,7 +126,7 @@ class Answerer:
     def method(self, ask: Ask) -> Method:
         """Return what decides an answer beside the documents and the model."""
         return Method(
-            prompt=VERSION,
+            prompt=version(self._form),
             threshold=self._threshold,
             passages=ask.top_k or self._passages,
             judge=self._judgement.scorer.name,
@@ -135,6 +135,11 @@ class Answerer:
             sentences=EVIDENCE_SHOWN,
             max_tokens=MAX_TOKENS,
         )
+
+    @property
+    def _form(self) -> Form:
+        """How the model is asked."""
+        return Form.of(self._model.parameters) if self._model else Form.SHORT
 
     def _events(self, ask: Ask) -> Generator[Event, None, None]:
         draft = _Draft(ask.question, time.perf_counter())
@@ -157,7 +162,7 @@ class Answerer:
             if disagree(evidence):
                 draft.reason = disagreement(evidence)
             else:
-                yield from self._write(draft, part.asked, evidence[:EVIDENCE_SHOWN])
+                yield from self._write(draft, part.asked, evidence)
             if len(draft.sentences) == before:
                 yield from self._quote(draft, evidence)
         yield draft.finish()
@@ -177,7 +182,8 @@ class Answerer:
         if self._model is None:
             draft.reason = "no model is set up"
             return
-        evidence = [e for e in evidence if not e.orders]
+        found, evidence = evidence, [e for e in evidence if not e.orders][:EVIDENCE_SHOWN]
+        draft.usage += Usage(sources=len(evidence), left_out=len(found) - len(evidence))
         if not evidence:
             draft.reason = "it gives orders to an AI assistant, so no model was shown it"
             return
@@ -185,7 +191,8 @@ class Answerer:
         try:
             draft.model = self._model.card
             draft.read |= {e.hit.document.id for e in evidence}
-            with closing(_sentences(self._model, draft, asked, evidence)) as sentences:
+            prompt = build_prompt(asked, evidence, self._form)
+            with closing(_sentences(self._model, draft, prompt)) as sentences:
                 for written in sentences:
                     began = time.perf_counter()
                     verdict = check(written, evidence, asked, self._support)
@@ -325,12 +332,12 @@ class _Draft:
 
 
 def _sentences(
-    model: LanguageModel, draft: _Draft, asked: str, evidence: Sequence[Evidence]
+    model: LanguageModel, draft: _Draft, prompt: list[Message]
 ) -> Generator[str, None, None]:
     """Yield what the model writes, sentence by sentence, each when it is complete."""
     text = ""
     used = Usage()
-    for piece in model.write(build_prompt(asked, evidence), max_tokens=MAX_TOKENS):
+    for piece in model.write(prompt, max_tokens=MAX_TOKENS):
         if isinstance(piece, Usage):
             used = piece
             draft.usage += used

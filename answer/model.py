@@ -32,6 +32,10 @@ class LanguageModel(Protocol):
         """The model's name, and its file's SHA-256 if there is a file to look at."""
 
     @property
+    def parameters(self) -> int | None:
+        """How many it has; None if that is not known."""
+
+    @property
     def ready(self) -> bool:
         """Whether a prompt would be taken now."""
 

@@ -124,6 +124,7 @@ class Withheld:
 class Usage:
     """Tokens read, of those already in the cache, and written.
 
+    `sources` are the pieces of evidence that the model was shown, `left_out` those it was not.
     `cut_short` is whether the writing ended at its limit, perhaps inside a sentence. `logprobs`
     has the log-probability of each token written, where it was asked for.
     """
@@ -133,6 +134,8 @@ class Usage:
     completion_tokens: int = 0
     cut_short: bool = False
     logprobs: tuple[float, ...] = ()
+    sources: int = 0
+    left_out: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return the tokens of two pieces of writing together."""
@@ -142,6 +145,8 @@ class Usage:
             self.completion_tokens + other.completion_tokens,
             self.cut_short or other.cut_short,
             self.logprobs + other.logprobs,
+            self.sources + other.sources,
+            self.left_out + other.left_out,
         )
 
 

@@ -1,78 +1,100 @@
-"""The engine beside `llama_cpp.Llama` behind a lock: time to first token, whole answers, tokens/s.
+"""The engine beside `llama_cpp.Llama` behind a lock, and beside llama.cpp's own server.
 
-    python -m scripts.bench_engine --home LIBRARY --questions FILE [--quick] [--formats]
+    python -m scripts.bench_engine --home LIBRARY --questions FILE [--quick] [--model FILE]
+        [--server PROGRAM]
 
 The prompts are real: a library's evidence for questions ({"question": …} a line), as the answerer
-shows it to the model. Both have the same weights and processor, in one run, and take turns, so that
-what else runs meets both. With --formats also both over the same weights as Q8_0 and F16. The last
-line is JSON, times in seconds.
+shows it to the model. All have the same model and processor, in one run, and take turns, so that
+what else runs meets all. There are
+
+- `engine`: ours, with the format of the weights that the first start chooses on this machine,
+- `llama`: `Llama` with the file as it comes, threads as many as cores, and its defaults,
+- `engine_as_shipped` and `llama_tuned`: each with the other's weights,
+- `server`: llama-server, if named, with the same weights as `engine`.
+
+The last line is JSON, times in seconds. Ratios are of the other over `engine` for times, and of
+`engine` over the other for tokens a second: those without a name are against `llama`, those with
+`same_weights` compare `engine_as_shipped` with `llama`.
 """
 
 import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from answer.answerer import EVIDENCE_KEPT, EVIDENCE_SHOWN, MAX_TOKENS, WORTH_SHOWING
-from answer.engine import EngineLimits, LlamaProcess
+from answer.answerer import EVIDENCE_KEPT, EVIDENCE_SHOWN, WORTH_SHOWING
+from answer.engine import EngineLimits
+from answer.engine.tuning import glance
+from answer.engine.weights import AS_THEY_ARE, kept
 from answer.model import Message, find_model
-from answer.prompt import OPENING, build_prompt
-from answer.types import Usage
+from answer.prompt import build_prompt
+from scripts.engine_writers import Prompt, Told, Writer, baseline, engine, server
 from web import wiring
 from web.settings import Settings
 
-Prompt = list[Message]
 AT_ONCE = (1, 2, 4, 8, 16)
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One answer: what was written, and when."""
-
-    text: str
-    tokens: int
-    first_s: float
-    whole_s: float
-
-
-Writer = Callable[[Prompt], Told]
+LOOK_S = 60.0
+"""For the look at the formats: it is not what is measured here."""
+AGAINST = {
+    "": ("engine", "llama"),
+    "_same_weights": ("engine_as_shipped", "llama"),
+    "_tuned": ("engine", "llama_tuned"),
+    "_server": ("engine", "server"),
+}
+"""What each ratio compares."""
 
 
 def main() -> None:
     """Measure, print what is found, and end with one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--home", type=Path, required=True, help="a library; it is not changed")
     parser.add_argument("--questions", type=Path, required=True)
     parser.add_argument("--count", type=int, default=80, help="questions")
     parser.add_argument("--quick", action="store_true", help="few questions: within four minutes")
-    parser.add_argument("--formats", action="store_true", help="also Llama over Q8_0 and F16")
+    parser.add_argument("--model", help="another model than the bundled one")
+    parser.add_argument("--server", type=Path, help="llama.cpp's llama-server")
     given = parser.parse_args()
-    path, threads = find_model(None), min(os.cpu_count() or 2, 8)
+    path, threads = find_model(given.model), min(os.cpu_count() or 2, 8)
     prompts = real_prompts(given.home, given.questions, 6 if given.quick else given.count)
-    figures: dict[str, Any] = {"prompts": len(prompts), "model": path.stem, "cores": os.cpu_count()}
     limits = EngineLimits(threads=threads)
-    with engine(path, limits) as ours, baseline(path, threads) as theirs:
-        writers: dict[str, Writer] = {"engine": ours, "llama": theirs}
+    figures: dict[str, Any] = {"prompts": len(prompts), "model": path.stem, "cores": os.cpu_count()}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        weights, figures["weights"] = tuned(path, folder, limits)
+        start = stack.enter_context
+        writers: dict[str, Writer] = {
+            "engine": start(engine(weights, limits)),
+            "llama": start(baseline(path, threads)),
+        }
+        if weights != path:
+            writers["engine_as_shipped"] = start(engine(path, limits))
+            if not given.quick:
+                writers["llama_tuned"] = start(baseline(weights, threads))
+        if given.server:
+            writers["server"] = start(server(given.server, weights, threads))
         told = one_by_one(prompts, writers)
         figures |= {f"alone_{name}": summary(answers) for name, answers in told.items()}
-        figures |= agreement(prompts, told, ours)
+        figures |= agreement(prompts, told, writers)
         figures |= repeated(prompts, writers)
         levels = (1, 8) if given.quick else AT_ONCE
         figures |= together(prompts[: 8 if given.quick else 32], writers, levels)
-    if given.formats:
-        figures |= other_formats(path, threads, prompts, limits)
     print(json.dumps({"bench": "engine", **figures}))
+
+
+def tuned(path: Path, folder: Path, limits: EngineLimits) -> tuple[Path, str]:
+    """Return the weights as the first start chooses them, and their format."""
+    found = glance(path, folder, limits, LOOK_S)
+    if found is None or found.chosen.weights == AS_THEY_ARE:
+        return path, AS_THEY_ARE
+    return kept(folder, found.model_sha256, found.chosen.weights), found.chosen.weights
 
 
 def real_prompts(home: Path, questions: Path, count: int) -> list[Prompt]:
@@ -114,9 +136,18 @@ def repeated(prompts: Sequence[Prompt], writers: dict[str, Writer]) -> dict[str,
         again = [*opening, Message("user", f"{sources}\nQuestion: What does this say in short?")]
         for name, write in writers.items():
             told[name].append(write(again))
-    ratios = [a.first_s / b.first_s for a, b in zip(told["llama"], told["engine"], strict=True)]
-    figures = {f"repeated_{name}": summary(answers) for name, answers in told.items()}
-    return {**figures, "first_token_ratio": round(statistics.median(ratios), 2)}
+    figures: dict[str, Any] = {f"repeated_{name}": summary(some) for name, some in told.items()}
+    for which, (ours, theirs) in compared(writers).items():
+        ratios = [a.first_s / b.first_s for a, b in zip(told[theirs], told[ours], strict=True)]
+        figures[f"first_token_ratio{which}"] = round(statistics.median(ratios), 2)
+    return figures
+
+
+def compared(writers: dict[str, Writer]) -> dict[str, tuple[str, str]]:
+    """Return what can be compared of what takes part; weights as they come may be the fastest."""
+    alone = {} if "engine_as_shipped" in writers else {"engine_as_shipped": "engine"}
+    pairs = {which: (alone.get(a, a), b) for which, (a, b) in AGAINST.items()}
+    return {which: pair for which, pair in pairs.items() if set(pair) <= set(writers)}
 
 
 def together(
@@ -133,109 +164,25 @@ def together(
                 told = list(pool.map(write, some))
             speeds[name] = sum(one.tokens for one in told) / (time.perf_counter() - began)
             figures[f"at_once_{level}_{name}"] = summary(told, speeds[name])
-        figures[f"throughput_{level}_ratio"] = round(speeds["engine"] / speeds["llama"], 2)
+        for which, (ours, theirs) in compared(writers).items():
+            figures[f"throughput_{level}_ratio{which}"] = round(speeds[ours] / speeds[theirs], 2)
         print(level, "at once:", figures[f"throughput_{level}_ratio"], file=sys.stderr)
     return figures
 
 
 def agreement(
-    prompts: Sequence[Prompt], told: dict[str, list[Told]], ours: Writer
+    prompts: Sequence[Prompt], told: dict[str, list[Told]], writers: dict[str, Writer]
 ) -> dict[str, Any]:
-    """Compare greedy texts: ours alone and eight at once with those of the baseline."""
+    """Compare greedy texts: ours alone and eight at once with those of `Llama`, same weights."""
+    ours = compared(writers)["_same_weights"][0]
     expected = [one.text for one in told["llama"]]
-    alone = [one.text for one in told["engine"]]
+    alone = [one.text for one in told[ours]]
     with ThreadPoolExecutor(8) as pool:
-        batched = [told.text for told in pool.map(ours, prompts)]
+        batched = [told.text for told in pool.map(writers[ours], prompts)]
     return {
         "same_text_alone": sum(a == b for a, b in zip(expected, alone, strict=True)),
         "same_text_8_at_once": sum(a == b for a, b in zip(expected, batched, strict=True)),
     }
-
-
-def other_formats(
-    path: Path, threads: int, prompts: Sequence[Prompt], limits: EngineLimits
-) -> dict[str, Any]:
-    """Ask one by one, and eight at once, with other formats of the weights."""
-    figures: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("Q8_0", "F16"):
-            file = Path(folder, f"{name}.gguf")
-            quantise(path, file, name)
-            with engine(file, limits) as ours, baseline(file, threads) as theirs:
-                writers: dict[str, Writer] = {"engine": ours, "llama": theirs}
-                told = one_by_one(prompts, writers)
-                figures |= {f"{name}_alone_{who}": summary(some) for who, some in told.items()}
-                found = together(prompts[:32], writers, (8,))
-                figures |= {f"{name}_{key}": value for key, value in found.items()}
-    return figures
-
-
-def quantise(source: Path, target: Path, name: str) -> None:
-    """Write a model's weights in another format."""
-    code = (
-        "import ctypes, sys, llama_cpp.llama_cpp as l; p = l.llama_model_quantize_default_params();"
-        " p.allow_requantize = True; p.ftype = getattr(l, 'LLAMA_FTYPE_MOSTLY_' + sys.argv[3]);"
-        " sys.exit(l.llama_model_quantize(sys.argv[1].encode(), sys.argv[2].encode(),"
-        " ctypes.byref(p)))"
-    )
-    command = [sys.executable, "-c", code, str(source), str(target), name]
-    subprocess.run(command, check=True, capture_output=True)
-
-
-@contextmanager
-def engine(path: Path, limits: EngineLimits) -> Iterator[Writer]:
-    """Our engine, as the service runs it."""
-    process = LlamaProcess(path, limits, OPENING)
-    try:
-        process.start()
-
-        def write(prompt: Prompt) -> Told:
-            return timed(process.write(prompt, max_tokens=MAX_TOKENS))
-
-        write([Message("user", "Warm up.")])
-        yield write
-    finally:
-        process.close()
-
-
-@contextmanager
-def baseline(path: Path, threads: int) -> Iterator[Writer]:
-    """`Llama` with its defaults behind a lock, in a process of its own like ours."""
-    command = [sys.executable, "-m", "scripts.llama_baseline", str(path), str(threads)]
-    lock = threading.Lock()
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("the baseline was started without pipes")
-        asks, replies = process.stdin, process.stdout
-
-        def pieces(prompt: Prompt) -> Iterator[str | Usage]:
-            with lock:
-                turns = [{"role": message.role, "content": message.content} for message in prompt]
-                asks.write(json.dumps({"messages": turns, "max_tokens": MAX_TOKENS}) + "\n")
-                asks.flush()
-                while "done" not in (reply := json.loads(replies.readline())):
-                    yield reply["piece"]
-                yield Usage(completion_tokens=reply["done"])
-
-        def write(prompt: Prompt) -> Told:
-            return timed(pieces(prompt))
-
-        write([Message("user", "Warm up.")])
-        yield write
-        asks.close()
-
-
-def timed(pieces: Iterator[str | Usage]) -> Told:
-    """Take an answer in, and the time."""
-    began, text, first_s = time.perf_counter(), "", 0.0
-    for piece in pieces:
-        if isinstance(piece, Usage):
-            return Told(text, piece.completion_tokens, first_s, time.perf_counter() - began)
-        first_s = first_s or time.perf_counter() - began
-        text += piece
-    raise RuntimeError("an answer ends with its usage")
 
 
 def renewed(prompt: Prompt, mark: str) -> Prompt:

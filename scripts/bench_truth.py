@@ -74,8 +74,8 @@ def main() -> None:
         settings = Settings(home=Path(home))
         stay_offline(settings)
         for name, answerer in _variants(asked, settings, given.only.split(",")):
-            replies = [_reply(question, answerer) for question in questions]
-            print(json.dumps(_scored(given.kit, asked, replies, name)), flush=True)
+            replies = [reply(question, answerer) for question in questions]
+            print(json.dumps(scored(given.kit, asked, replies, name)), flush=True)
 
 
 def _variants(
@@ -116,7 +116,8 @@ def _passing(
     return replace(check(written, evidence, question), evidence=0, reason=None)
 
 
-def _reply(question: dict[str, Any], answerer: Answerer) -> dict[str, Any]:
+def reply(question: dict[str, Any], answerer: Answerer) -> dict[str, Any]:
+    """Return the reply to a question as the scorer reads it."""
     found = answerer.answer(Ask(question["question"]))
     said = AnswerReply.of(found).model_dump()
     seconds = found.timings.total / 1000
@@ -125,16 +126,16 @@ def _reply(question: dict[str, Any], answerer: Answerer) -> dict[str, Any]:
     return {"id": question["id"], **kept, "seconds": seconds, "first_token_s": first}
 
 
-def _scored(kit: Path, asked: Path, replies: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+def scored(kit: Path, asked: Path, replies: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     """Return what the scorer says of replies."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
-        file.writelines(json.dumps(reply) + "\n" for reply in replies)
+        file.writelines(json.dumps(one) + "\n" for one in replies)
         file.flush()
         command = [sys.executable, str(kit / "score.py"), str(asked), "--replies", file.name]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     *kinds, last = [json.loads(line) for line in said.splitlines()]
-    statuses = [reply["status"] for reply in replies]
-    written = [len(reply["text"].split()) for reply in replies if reply["text"]]
+    statuses = [one["status"] for one in replies]
+    written = [len(one["text"].split()) for one in replies if one["text"]]
     return {
         "bench": "truth",
         "set": asked.name,

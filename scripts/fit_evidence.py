@@ -4,15 +4,16 @@
 
 KIT holds `train/` (rows of a question, a title, the sentences of a paragraph, a 0/1 label per
 sentence, and the source they come from) and `kit_open_qa/`, what is measured on, which is left out.
-So is all that the judge was trained on (`scripts/judge_data.py`): it has seen those answers.
+So is all that the judge was trained on (`scripts/judge_data.py`): it has seen those answers. Some
+of the documents that we wrote (`scripts/workplace.py`) are kept from it as well, and join here.
 
-The paragraphs become a library of Markdown documents, one a title, read and searched by the
-product's own code; --home keeps it for the next time. Questions are then asked as a reader would:
-answerable ones, adversarial ones (their paragraph is there, their answer is not), and answerable
-ones once more without the paragraph, or without the whole document, that answers them, in the
-shares MIX. The weights go to `retrieval/ranking_weights.json`, `answer/evidence_weights.json` and
-`answer/judge/weights.json`, with how they were made and how they do on the held-out split. Prints
-one JSON line for each scorer.
+The paragraphs become a library of Markdown documents, one a title, and our documents stand as they
+are, read and searched by the product's own code; --home keeps it for the next time. Questions are
+then asked as a reader would: answerable ones, adversarial ones (their paragraph is there, their
+answer is not), and answerable ones once more without the paragraph, or without the whole document,
+that answers them, in the shares MIX. The weights go to `retrieval/ranking_weights.json`,
+`answer/evidence_weights.json` and `answer/judge/weights.json`, with how they were made and how they
+do on the held-out split. Prints one JSON line for each scorer.
 """
 
 import argparse
@@ -50,18 +51,21 @@ from answer.judge.judge import FITTED, SUPPORT_FEATURES
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder, ranking
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
-from scripts import judge_data
+from scripts import judge_data, workplace
 from scripts.libraries import library_of
 from web.settings import Settings
 from web.wiring import stay_offline
 
 SOURCES = {
-    "squad2_train_pairs": 0.5,
-    "nq_open_gold": 0.25,
-    "selqa": 0.15,
-    "squad1_train_sent": 0.1,
+    "squad2_train_pairs": 0.4,
+    "nq_open_gold": 0.2,
+    "selqa": 0.1,
+    "squad1_train_sent": 0.05,
+    workplace.SOURCE: 0.25,
 }
 """What share of the answerable questions comes from each."""
+LOOKALIKES = {"squad2_train_pairs": 0.7, workplace.SOURCE: 0.3}
+"""The same of the adversarial ones."""
 MIX = {"answerable": 0.4, "adversarial": 0.2, "without_paragraph": 0.2, "without_document": 0.2}
 EXPECTED = {
     "answerable": 0.5,
@@ -113,7 +117,7 @@ def main() -> None:
     """Fit, write the weights, and print how they do."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("kit", type=Path)
-    parser.add_argument("--questions", type=int, default=1800)
+    parser.add_argument("--questions", type=int, default=2700)
     parser.add_argument("--home", type=Path, help="where to keep the library")
     args = parser.parse_args()
     stay_offline(Settings())
@@ -217,7 +221,7 @@ def _fitted(
 
 
 def _rows(kit: Path, part: str) -> Iterator[Row]:
-    for row in judge_data.questions(kit, part):
+    for row in [*judge_data.questions(kit, part), *workplace.rows(part)]:
         if row["source"] in SOURCES and row["kind"] in ("gold", "adversarial_unanswerable"):
             yield row
 
@@ -226,14 +230,13 @@ def _choose(rows: Sequence[Row], count: int) -> list[Asking]:
     """Return which questions are asked, and how."""
     rng = random.Random(7)
     order = rng.sample(rows, len(rows))
-    adversarial = [row for row in order if not row["answerable"]]
-    askings = [Asking(row, "adversarial") for row in adversarial[: int(count * MIX["adversarial"])]]
+    askings = []
     for kind, share in MIX.items():
-        for source, part in SOURCES.items():
+        lookalike = kind == "adversarial"
+        for source, part in (LOOKALIKES if lookalike else SOURCES).items():
             wanted = int(count * share * part)
-            some = [row for row in order if row["source"] == source and row["answerable"]]
-            if kind != "adversarial":
-                askings += [Asking(row, kind) for row in some[:wanted]]
+            some = [r for r in order if r["source"] == source and r["answerable"] != lookalike]
+            askings += [Asking(row, kind) for row in some[:wanted]]
     return askings
 
 
@@ -243,9 +246,12 @@ def _library(
     rows: Sequence[Row],
     askings: Sequence[Asking],
 ) -> Library:
-    """Return a library of the paragraphs asked about, and others."""
+    """Return a library of the paragraphs asked about, of others, and of our documents."""
     if not (home / "documents").exists():
-        _write_documents(home / "documents", rows, [asking.row for asking in askings])
+        public = [row for row in rows if row["source"] != workplace.SOURCE]
+        asked = [a.row for a in askings if a.row["source"] != workplace.SOURCE]
+        _write_documents(home / "documents", public, asked)
+        _write_ours(home / "documents")
     return library_of(home / "documents", home / "library", embedder)
 
 
@@ -267,6 +273,14 @@ def _write_documents(folder: Path, rows: Sequence[Row], asked: Sequence[Row]) ->
         name = hashlib.sha256(title.encode()).hexdigest()[:16]
         text = f"# {title}\n\n" + "\n\n".join(texts.values()) + "\n"
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def _write_ours(folder: Path) -> None:
+    """Write the documents of ours that the judge was not trained on."""
+    for document in workplace.documents():
+        if document.part != "train":
+            name = hashlib.sha256(document.title.encode()).hexdigest()[:16]
+            (folder / f"{name}.md").write_text(document.markdown(), encoding="utf-8")
 
 
 def _some(rng: random.Random, rows: Sequence[Row], count: int) -> list[Row]:

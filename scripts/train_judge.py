@@ -7,9 +7,11 @@ KIT holds `train/` (questions with labelled sentences, claims with evidence, a f
 `kit_open_qa/`, whose questions are left out of training. A passage is read once, with all its
 sentences marked, and the loss is that of picking one of them or none (listwise: every other
 sentence is a negative); beside it, of where the answer begins and ends, and of whether evidence
-bears out a claim. `--work` keeps the examples and a checkpoint every few minutes: the same command
-goes on from there and takes the same steps as if it had not been stopped. The rate falls to nothing
-as `--tokens` are reached; a smaller number makes it fall sooner.
+bears out a claim. Documents that we wrote (`scripts/workplace.py`) join the public ones when the
+share LATE of the tokens is read, and are the share OURS of what comes then. `--work` keeps the
+examples and a checkpoint every few minutes: the same command goes on from there and takes the same
+steps as if it had not been stopped. The rate falls to nothing as `--tokens` are reached; a smaller
+number makes it fall sooner.
 
 When done (or with --finish, from the last checkpoint) the trained part is written to
 `answer/judge/judge.safetensors` and what can be told of it to `answer/judge/judge.json`. Prints one
@@ -18,13 +20,14 @@ JSON line for each look at the dev split, and last one with the losses.
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
 import pickle
 import random
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +43,7 @@ from torch.nn import functional
 from answer.judge.network import SUPPORT, Network
 from answer.judge.reading import Reader, padded
 from retrieval import SentenceTransformerEmbedder
-from scripts import judge_data
+from scripts import judge_data, workplace
 from scripts.judge_data import Example
 from web.settings import Settings
 from web.wiring import stay_offline
@@ -51,6 +54,8 @@ WARM_UP = 0.015
 SPAN_WEIGHT = 0.4
 SUPPORT_WEIGHT = 0.7
 CHECKPOINT_S = 150
+LATE = 0.4
+OURS = 0.4
 LOOKED_AT = {"squad2_train_pairs": 400, "squad1_train_sent": 100, "nq_open_gold": 100, "selqa": 80}
 """Dev questions that the learning curve is drawn from."""
 CLAIMS_LOOKED_AT = 80
@@ -85,15 +90,17 @@ def main() -> None:
     stay_offline(Settings())
     given.work.mkdir(parents=True, exist_ok=True)
     train, dev = _examples(given.kit, given.work)
+    ours = _ours("train")
     state = _begin(given)
     checkpoint = given.work / "checkpoint.pt"
     if checkpoint.exists() and not given.trial:
         _restore(state, checkpoint)
     if not given.finish:
-        _train(state, train, dev, given, checkpoint)
+        batches = _batches(train, ours, given.tokens)
+        _train(state, batches, [*dev, *_ours("dev")], given, checkpoint)
     done = state.tokens >= given.tokens or (given.finish and state.step > 0)
     if done and not given.trial:
-        _write(state, train, given)
+        _write(state, [*train, *ours], given)
 
 
 def _examples(kit: Path, work: Path) -> tuple[list[Example], list[Example]]:
@@ -127,6 +134,37 @@ def _examples(kit: Path, work: Path) -> tuple[list[Example], list[Example]]:
     return train, dev
 
 
+def _ours(part: str) -> list[Example]:
+    """Return the questions to documents that we wrote."""
+    reader, rng = Reader(Path(get_model_path())), random.Random(2)
+    rows = workplace.rows(part)
+    return [e for row in rows if (e := judge_data.example_of(row, reader, rng))]
+
+
+def _batches(
+    train: Sequence[Example], ours: Sequence[Example], tokens: int
+) -> Iterator[list[Example]]:
+    """Yield batches without end, those of ours spread over what comes after LATE."""
+    again = _forever(ours)
+    read = mine = 0
+    for batch in _forever(train):
+        yield batch
+        read += _size(batch)
+        while ours and mine < OURS * (read + mine - LATE * tokens):
+            extra = next(again)
+            yield extra
+            mine += _size(extra)
+
+
+def _forever(examples: Sequence[Example]) -> Iterator[list[Example]]:
+    for epoch in itertools.count():
+        yield from judge_data.batches(examples, BATCH_TOKENS, seed=epoch)
+
+
+def _size(examples: Sequence[Example]) -> int:
+    return sum(example.size for example in examples)
+
+
 def _begin(given: argparse.Namespace) -> State:
     torch.manual_seed(1)
     network = Network(Path(get_model_path()), RANK)
@@ -158,7 +196,7 @@ def _keep(state: State, file: Path) -> None:
 
 def _train(
     state: State,
-    train: Sequence[Example],
+    batches: Iterator[list[Example]],
     dev: Sequence[Example],
     given: argparse.Namespace,
     checkpoint: Path,
@@ -166,24 +204,17 @@ def _train(
     """Take steps until the tokens are read."""
     kept = time.monotonic()
     looked = state.curve[-1]["tokens"] if state.curve else 0
-    passed = 0
     last = None if given.steps is None else state.step + given.steps
-    for epoch in range(1000):
-        for batch in judge_data.batches(train, BATCH_TOKENS, seed=epoch):
-            passed += 1
-            if passed <= state.step:
-                continue
-            if state.tokens >= given.tokens or state.step == last:
-                break
-            _step(state, batch, given)
-            if time.monotonic() - kept > CHECKPOINT_S and not given.trial:
-                _keep(state, checkpoint)
-                kept = time.monotonic()
-            if state.tokens - looked > given.tokens / LOOKS:
-                looked = state.tokens
-                _look(state, dev)
-        if state.tokens >= given.tokens or state.step == last:
+    for batch in itertools.islice(batches, state.step, last):
+        if state.tokens >= given.tokens:
             break
+        _step(state, batch, given)
+        if time.monotonic() - kept > CHECKPOINT_S and not given.trial:
+            _keep(state, checkpoint)
+            kept = time.monotonic()
+        if state.tokens - looked > given.tokens / LOOKS:
+            looked = state.tokens
+            _look(state, dev)
     if state.tokens >= given.tokens:
         _look(state, dev)
     if not given.trial:
@@ -203,7 +234,7 @@ def _step(state: State, batch: Sequence[Example], given: argparse.Namespace) -> 
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
     state.optimizer.step()
     state.step += 1
-    read = sum(example.size for example in batch)
+    read = _size(batch)
     state.tokens += read
     state.losses.append({name: round(loss.item(), 4) for name, loss in losses.items()})
     if state.step % 25 == 0:

@@ -31,6 +31,7 @@ class Parrot:
 
     card = ModelCard("parrot", "0")
     ready = True
+    parameters: int | None = 1
 
     def __init__(self, text: str) -> None:
         self._text = text

@@ -28,7 +28,7 @@ SYSTEM = Message("system", "You answer in one short sentence, and with nothing t
 def running(
     limits: EngineLimits | None = None, opening: list[Message] | None = None
 ) -> Iterator[LlamaProcess]:
-    process = LlamaProcess(find_model(None), limits, opening or [])
+    process = LlamaProcess(find_model(None), limits, (lambda _: opening) if opening else None)
     try:
         process.start()
         yield process

@@ -220,6 +220,7 @@ class Asker:
 
     card = ModelCard("asker", "0")
     ready = True
+    parameters: int | None = 1
 
     def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
         town = messages[-1].content.split(" has ")[0].split()[-1]

@@ -23,7 +23,8 @@ from answer.engine import LlamaProcess
 from answer.errors import ReceiptNotFound, ReceiptsUnavailable
 from answer.evidence import FeatureScorer, Judgement
 from answer.judge import judged_by
-from answer.model import LanguageModel, Message
+from answer.model import LanguageModel
+from answer.prompt import Form
 from answer.receipts import FILE, Check, Receipt, Receipts, State
 from answer.receipts.record import OF_A_CITATION, OF_AN_ANSWER, sha256
 from answer.types import Citation, Withheld
@@ -172,7 +173,7 @@ def test_a_receipt_holds_the_answer_and_how_it_was_made(
     assert (receipt.method.passages, receipt.method.threshold) == (4, 0.5)
     assert receipt.method.judge.startswith(JUDGE.name)
     assert receipt.method.embedder == office.shelf.embedder.name
-    assert receipt.method.prompt == prompt.VERSION
+    assert receipt.method.prompt == prompt.version(Form.SHORT)
     assert datetime.now(UTC) - datetime.fromisoformat(receipt.answered_at) < timedelta(minutes=5)
 
 
@@ -210,10 +211,11 @@ def test_a_reader_who_leaves_before_the_answer_leaves_no_receipt(
 def test_the_prompt_has_another_version_when_its_wording_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert prompt._version() == prompt.VERSION
+    before = prompt.version(Form.SHORT)
+    assert prompt.version(Form.LONG) != before
 
-    monkeypatch.setattr(prompt, "OPENING", (Message("system", "Be brief."),))
-    assert prompt._version() != prompt.VERSION
+    monkeypatch.setitem(prompt.INSTRUCTIONS, Form.SHORT, "Be brief.")
+    assert prompt.version(Form.SHORT) != before
 
 
 def test_without_questions_nothing_of_what_was_asked_is_kept(office: Office) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from answer import AnswerError
 from answer.model import LanguageModel, find_model, is_address
-from answer.prompt import OPENING
+from answer.prompt import Form, opening
 from answer.types import ModelCard
 from web.settings import Settings, SettingsError, read_key
 
@@ -109,7 +109,9 @@ def _local(settings: Settings) -> "LlamaProcess":
         log.info("the model is not tuned, for want of time when that was tried: `footnote tune`")
     # What a receipt names is the file the operator chose, whatever was made from it.
     card = ModelCard(source.stem, applied.source_sha256) if applied.source_sha256 else None
-    return LlamaProcess(applied.weights, applied.limits, OPENING, card=card)
+    return LlamaProcess(
+        applied.weights, applied.limits, lambda count: opening(Form.of(count)), card=card
+    )
 
 
 def applied_to(settings: Settings, source: Path) -> "Applied":

@@ -214,11 +214,14 @@ class ModelReply(BaseModel):
 
 
 class UsageReply(BaseModel):
-    """Tokens the model read, of those already in its cache, and wrote."""
+    """Tokens the model read, of those already in its cache, and wrote; how many pieces of evidence
+    it was shown, and how many more were found and left out."""
 
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    sources: int
+    left_out: int
 
 
 class TimingsReply(BaseModel):
@@ -279,6 +282,8 @@ class AnswerReply(BaseModel):
                 prompt_tokens=answer.usage.prompt_tokens,
                 cached_tokens=answer.usage.cached_tokens,
                 completion_tokens=answer.usage.completion_tokens,
+                sources=answer.usage.sources,
+                left_out=answer.usage.left_out,
             ),
             timings_ms=TimingsReply(**asdict(answer.timings)),
         )

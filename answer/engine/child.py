@@ -53,6 +53,8 @@ class Worker:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._calls: dict[int, Call] = {}
+        self.opened = False
+        """Whether what all prompts begin with was sent for reading."""
         self._busy = threading.Event()
         self._greeted = threading.Event()
         self._greeting: Reply = {}
@@ -92,6 +94,12 @@ class Worker:
     def was_ready(self) -> bool:
         """Whether the model was loaded."""
         return "ready" in self._greeting
+
+    @property
+    def parameters(self) -> int | None:
+        """How many the model has; None until it is loaded."""
+        found = self._greeting.get("ready", {}).get("parameters")
+        return None if found is None else int(found)
 
     def call(self, call: Call, request: Reply, *, most: int) -> bool:
         """Send a request and return True, unless `most` are under way; its replies say the rest."""

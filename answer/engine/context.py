@@ -67,6 +67,11 @@ class Context:
         recurrent = llama.llama_model_is_recurrent(self._model)
         self.shares = not (recurrent or llama.llama_model_is_hybrid(self._model))
 
+    @property
+    def parameters(self) -> int:
+        """How many the model has."""
+        return int(llama.llama_model_n_params(self._model))
+
     def metadata(self, key: str) -> str:
         """Return what the model's file says under a key; an empty text if nothing."""
         size = llama.llama_model_meta_val_str(self._model, key.encode(), None, 0)

@@ -7,7 +7,7 @@ torch; a crash in it costs one answer's fluency and nothing else.
 import hashlib
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -54,21 +54,23 @@ class LlamaProcess:
         self,
         path: Path,
         limits: EngineLimits | None = None,
-        opening: Sequence[Message] = (),
+        opening: Callable[[int | None], Sequence[Message]] | None = None,
         *,
         card: ModelCard | None = None,
     ) -> None:
-        """`opening` is what prompts begin with; it is read as soon as the model is loaded. `card`
-        names the model that `path` was made from, if that is another file."""
+        """`opening` returns what prompts for a model of so many parameters begin with; it is read
+        as soon as the model is loaded. `card` names the model that `path` was made from, if that
+        is another file."""
         self._path = path
         self._card = card
         self._limits = limits or EngineLimits()
-        self._opening = list(opening)
+        self._opening = opening
         self._lock = threading.Lock()
         self._worker: Worker | None = None
         self._closed = False
         self._numbers = count(1)
         self._answer_s = LIKELY_S
+        self._parameters: int | None = None
         self._before = Figures()
         self._retired: Worker | None = None
         self.restarts = 0
@@ -90,6 +92,13 @@ class LlamaProcess:
         """Whether a prompt would be taken now."""
         worker = self._worker
         return worker is not None and worker.alive and worker.was_ready
+
+    @property
+    def parameters(self) -> int | None:
+        """How many the model has; None until it was loaded once."""
+        worker = self._worker
+        self._parameters = (worker.parameters if worker else None) or self._parameters
+        return self._parameters
 
     @property
     def pid(self) -> int | None:
@@ -250,21 +259,26 @@ class LlamaProcess:
                 raise ModelFailed("The service is stopping.")
             if self._worker is None:
                 self._worker = Worker(self._path, self._limits, self._lost)
-                self._read_opening(self._worker)
             return self._worker
 
     def _read_opening(self, worker: Worker) -> None:
-        """Have what all prompts begin with read while nobody waits; nobody needs the reply."""
-        turns = [{"role": message.role, "content": message.content} for message in self._opening]
-        if turns:
+        """Have what all prompts begin with read, once; nobody needs the reply."""
+        with self._lock:
+            opened, worker.opened = worker.opened, True
+        if self._opening and not opened:
+            messages = self._opening(worker.parameters)
+            turns = [{"role": message.role, "content": message.content} for message in messages]
             worker.call(Call(next(self._numbers)), {"messages": turns}, most=1)
 
     def _is_ready(self, worker: Worker, wait_s: float) -> bool:
         try:
-            return worker.wait_ready(wait_s)
+            ready = worker.wait_ready(wait_s)
         except ModelUnavailable:
             self._forget(worker)
             raise
+        if ready:
+            self._read_opening(worker)
+        return ready
 
     def _lost(self, worker: Worker) -> None:
         """Start another worker for one that is gone, without anybody having to wait for it."""

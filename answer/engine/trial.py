@@ -14,7 +14,7 @@ from answer.engine.limits import EngineLimits
 from answer.engine.process import LlamaProcess
 from answer.errors import ModelFailed
 from answer.model import Message
-from answer.prompt import INSTRUCTION
+from answer.prompt import Form, opening
 from answer.types import Usage
 
 READ = 300
@@ -61,7 +61,7 @@ def prompts(count: int) -> list[list[Message]]:
         turned = FACTS[number % len(FACTS) :] + FACTS[: number % len(FACTS)]
         lines = [f"[{n}] {fact.format(n=number)}" for n, fact in enumerate(turned, start=1)]
         content = "\n".join((*lines, "", f"Question: {ASKED}"))
-        made.append([Message("system", INSTRUCTION), Message("user", content)])
+        made.append([*opening(Form.SHORT), Message("user", content)])
     return made
 
 
@@ -80,7 +80,7 @@ def attempt(
     read, wrote, texts = [], [], []
     with closing(LlamaProcess(weights, limits)) as model, _at_most(most_s, model.close):
         model.start()
-        list(model.write([Message("system", INSTRUCTION), Message("user", "Hello.")], max_tokens=1))
+        list(model.write([*opening(Form.SHORT), Message("user", "Hello.")], max_tokens=1))
         for prompt in asked:
             began = time.perf_counter()
             heard = [(p, time.perf_counter()) for p in model.write([*prompt], max_tokens=written)]

@@ -2,7 +2,7 @@
 
 In:   {"id": 1, "messages": [{"role", "content"}, …], "max_tokens": 64, "options": {…}}
       {"id": 2, "messages": […], "text": "a text to score"} · {"cancel": 1}
-Out:  {"ready": {"name", "context_tokens"}} or {"unusable": "why"}, once
+Out:  {"ready": {"name", "context_tokens", "parameters"}} or {"unusable": "why"}, once
       {"id": 1, "started": true}, {"id": 1, "piece": "text"} …, and last one of
       {"id": 1, "usage": {…}, "score": -1.2, "scored": 3} · {"id": 1, "gone": true} ·
       {"id": 1, "error": "too_long" | "failed", "detail": "…"}
@@ -108,7 +108,8 @@ def serve(path: str, limits: EngineLimits) -> None:
     for loop in (partial(_listen, desk, arrived), partial(_live, batching, working, outbox)):
         threading.Thread(target=loop, daemon=True).start()
     name = context.metadata("general.name")
-    outbox.send({"ready": {"name": name, "context_tokens": limits.context_tokens}})
+    told = {"name": name, "context_tokens": limits.context_tokens}
+    outbox.send({"ready": {**told, "parameters": context.parameters}})
     while True:
         _take_in(batching, arrived)
         working.set()

@@ -65,6 +65,11 @@ class RemoteModel:
             return  # it is there, which is what was asked
 
     @property
+    def parameters(self) -> int | None:
+        """How many the model has: servers do not say."""
+        return None
+
+    @property
     def ready(self) -> bool:
         """Whether a prompt would be taken now. A server that failed is looked at again."""
         if self._breaker.closed:
