@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import llama_cpp.llama_cpp as llama
 import pytest
 
 from answer.engine.batching import Batching
 from answer.engine.context import Context, Row
 from answer.engine.jobs import Job
 from answer.engine.limits import EngineLimits
+from answer.engine.offload import offers
 from answer.engine.options import WriteOptions
 from answer.engine.sampling import Sampler
 from answer.engine.text import Text
@@ -42,6 +44,28 @@ def test_no_position_outside_the_memory_is_read_into(context: Context) -> None:
         context.decode([Row(1, -1, 0, wanted=True)])
     with pytest.raises(ValueError, match="a batch has"):
         context.decode([])
+
+
+@pytest.mark.parametrize(("room", "taken"), [(99, 31), (30, 27), (12, 11), (0, 0)])
+def test_a_gpu_takes_all_layers_or_as_many_as_fit(
+    room: int, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The GPU is made up: here there is none. The model and its 30 blocks are real."""
+    load = llama.llama_model_load_from_file
+
+    def on_a_gpu(path: bytes, params: Any) -> Any:
+        fits = params.vocab_only or params.n_gpu_layers <= room
+        return load(path, params) if fits else None
+
+    monkeypatch.setattr(llama, "llama_supports_gpu_offload", lambda: True)
+    monkeypatch.setattr(llama, "llama_model_load_from_file", on_a_gpu)
+
+    assert Context(str(find_model(None)), LIMITS).gpu_layers == taken
+
+
+def test_without_a_gpu_none_is_asked(context: Context) -> None:
+    assert context.gpu_layers == 0
+    assert offers("no model") == [0]
 
 
 def answer(context: Context, batching: Batching, number: int) -> dict[str, Any]:

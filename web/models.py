@@ -33,6 +33,8 @@ def start_model(settings: Settings) -> LanguageModel:
     except AnswerError:
         model.close()
         raise
+    if layers := getattr(model, "gpu_layers", 0):
+        log.info("a GPU has %d layers of the model", layers)
     return model
 
 
@@ -60,7 +62,7 @@ def describe_acceleration() -> str:
     import llama_cpp
 
     if llama_cpp.llama_supports_gpu_offload():
-        return "llama.cpp can use one: all layers are put there"
+        return "llama.cpp can use one: as many layers as fit are put there"
     return (
         "llama.cpp was built without: set up with FOOTNOTE_CMAKE_ARGS=-DGGML_CUDA=on"
         " (README, “On a GPU”)"

@@ -101,6 +101,11 @@ class Worker:
         found = self._greeting.get("ready", {}).get("parameters")
         return None if found is None else int(found)
 
+    @property
+    def gpu_layers(self) -> int:
+        """How many layers a GPU has; 0 until the model is loaded."""
+        return int(self._greeting.get("ready", {}).get("gpu_layers", 0))
+
     def call(self, call: Call, request: Reply, *, most: int) -> bool:
         """Send a request and return True, unless `most` are under way; its replies say the rest."""
         with self._lock:

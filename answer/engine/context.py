@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from answer.engine.limits import EngineLimits
+from answer.engine.offload import offers
 
 Logits: TypeAlias = NDArray[np.float32]
 
@@ -50,15 +51,8 @@ class Context:
     def __init__(self, path: str, limits: EngineLimits) -> None:
         self.cells = max(limits.cache_tokens, limits.context_tokens)
         self.sequences = SEQUENCE_IDS
-        self._model = llama.llama_model_load_from_file(
-            path.encode(), llama.llama_model_default_params()
-        )
-        if not self._model:
-            raise Unusable("llama.cpp cannot load it. Is it damaged, or of a new kind?")
+        self._load(path, limits)
         self._vocab: Any = llama.llama_model_get_vocab(self._model)
-        self._context = llama.llama_init_from_model(self._model, self._params(limits))
-        if not self._context:
-            raise Unusable("llama.cpp has no memory for it. Lower FOOTNOTE_CACHE_TOKENS.")
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_batch_init(BATCH_TOKENS, 0, 1)
         self._buffer = ctypes.create_string_buffer(LONGEST_PIECE)
@@ -162,6 +156,24 @@ class Context:
             raise ValueError(f"there is no sequence {sequence}")
         if not 0 <= start <= stop <= self.cells:
             raise ValueError(f"positions {start} to {stop} are no range of {self.cells} cells")
+
+    def _load(self, path: str, limits: EngineLimits) -> None:
+        """Load the model and make room for it, with as many layers on a GPU as fit there."""
+        problem = "llama.cpp cannot load it. Is it damaged, or of a new kind?"
+        for layers in offers(path):
+            params = llama.llama_model_default_params()
+            params.n_gpu_layers = layers
+            self._model = llama.llama_model_load_from_file(path.encode(), params)
+            if not self._model:
+                continue
+            self._context = llama.llama_init_from_model(self._model, self._params(limits))
+            if self._context:
+                self.gpu_layers = layers
+                """Layers that a GPU has."""
+                return
+            llama.llama_model_free(self._model)
+            problem = "llama.cpp has no memory for it. Lower FOOTNOTE_CACHE_TOKENS."
+        raise Unusable(problem)
 
     def _threads_alone(self, threads: int) -> int:
         return threads if llama.llama_model_size(self._model) >= WORTH_THREADS else 1

@@ -101,6 +101,12 @@ class LlamaProcess:
         return self._parameters
 
     @property
+    def gpu_layers(self) -> int:
+        """How many layers of the model a GPU has."""
+        worker = self._worker
+        return worker.gpu_layers if worker else 0
+
+    @property
     def pid(self) -> int | None:
         """The worker's process id, or None while there is no worker."""
         worker = self._worker

@@ -109,7 +109,9 @@ def serve(path: str, limits: EngineLimits) -> None:
         threading.Thread(target=loop, daemon=True).start()
     name = context.metadata("general.name")
     told = {"name": name, "context_tokens": limits.context_tokens}
-    outbox.send({"ready": {**told, "parameters": context.parameters}})
+    outbox.send(
+        {"ready": {**told, "parameters": context.parameters, "gpu_layers": context.gpu_layers}}
+    )
     while True:
         _take_in(batching, arrived)
         working.set()
