@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 from answer.agreement import agreed, disagree, disagreement
 from answer.conversation import Conversations
-from answer.errors import AnswerError
+from answer.errors import AnswerError, ModelBusy
 from answer.evidence import Judgement
 from answer.gate import SupportScorer, check
 from answer.model import LanguageModel, Message
@@ -26,6 +26,7 @@ from answer.types import (
     Status,
     Timings,
     Usage,
+    Waiting,
     Withheld,
     text_of,
 )
@@ -45,7 +46,8 @@ MAX_SENTENCES = 2
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question. `top_k` is how many passages to draw from, if not the usual number.
+    """A question. `top_k` is how many passages to draw from, if not the usual number. Who does
+    `insist` wants the model's words or none: no quotes because it is busy.
 
     Questions of one `conversation`, a name of the client's choosing, may lean on each other.
     """
@@ -54,6 +56,7 @@ class Ask:
     filters: Filters | None = None
     top_k: int | None = None
     conversation: str | None = None
+    insist: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Said:
     citations: tuple[Citation, ...]
 
 
-Event = Found | Said | Answer
+Event = Found | Waiting | Said | Answer
 
 
 class Answerer:
@@ -113,9 +116,11 @@ class Answerer:
         raise RuntimeError("a stream of events ends with the answer")
 
     def stream(self, ask: Ask) -> Iterator[Event]:
-        """Yield Found, each sentence as it passes the gate, and last the whole Answer.
+        """Yield Found, the place in the model's queue while it is waited for, each sentence as it
+        passes the gate, and last the whole Answer.
 
-        A refusal is the Answer alone. Closing the iterator stops the model.
+        With `insist`, ModelBusy is raised if the model is, instead of an answer in quotes. A
+        refusal is the Answer alone. Closing the iterator stops the model.
         """
         with closing(self._events(ask)) as events:
             for event in events:
@@ -162,7 +167,7 @@ class Answerer:
             if disagree(evidence):
                 draft.reason = disagreement(evidence)
             else:
-                yield from self._write(draft, part.asked, evidence)
+                yield from self._write(draft, part.asked, evidence, ask.insist)
             if len(draft.sentences) == before:
                 yield from self._quote(draft, evidence)
         yield draft.finish()
@@ -177,7 +182,9 @@ class Answerer:
         draft.judging_s += time.perf_counter() - began
         return _Part(question, query.text if query.corrections else question, evidence)
 
-    def _write(self, draft: "_Draft", asked: str, evidence: Sequence[Evidence]) -> Iterator[Said]:
+    def _write(
+        self, draft: "_Draft", asked: str, evidence: Sequence[Evidence], insist: bool
+    ) -> Iterator[Waiting | Said]:
         """Have the model write, and publish each sentence that passes the gate."""
         if self._model is None:
             draft.reason = "no model is set up"
@@ -194,6 +201,9 @@ class Answerer:
             prompt = build_prompt(asked, evidence, self._form)
             with closing(_sentences(self._model, draft, prompt)) as sentences:
                 for written in sentences:
+                    if isinstance(written, Waiting):
+                        yield written
+                        continue
                     began = time.perf_counter()
                     verdict = check(written, evidence, asked, self._support)
                     draft.checking_s += time.perf_counter() - began
@@ -209,6 +219,8 @@ class Answerer:
                     if len(draft.sentences) == most:
                         return
         except AnswerError as problem:
+            if insist and isinstance(problem, ModelBusy):
+                raise
             draft.reason = str(problem)
 
     def _quote(self, draft: "_Draft", evidence: Sequence[Evidence]) -> Iterator[Said]:
@@ -333,7 +345,7 @@ class _Draft:
 
 def _sentences(
     model: LanguageModel, draft: _Draft, prompt: list[Message]
-) -> Generator[str, None, None]:
+) -> Generator[str | Waiting, None, None]:
     """Yield what the model writes, sentence by sentence, each when it is complete."""
     text = ""
     used = Usage()
@@ -341,6 +353,9 @@ def _sentences(
         if isinstance(piece, Usage):
             used = piece
             draft.usage += used
+            continue
+        if isinstance(piece, Waiting):
+            yield piece
             continue
         draft.first_token()
         text += piece

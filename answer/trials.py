@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from answer.evidence import Candidate, Judgement, Matrix
 from answer.model import LanguageModel, Message
-from answer.types import Usage
 from retrieval import Document, Filters, Hit, Span
 from retrieval.ranking import asked_stems, stems_of
 from retrieval.snapshot import Snapshot
@@ -122,7 +121,7 @@ def _question(model: LanguageModel, sentence: str) -> str:
     for example, question in EXAMPLES:
         messages += [Message("user", example), Message("assistant", question)]
     messages.append(Message("user", " ".join(sentence.split())))
-    pieces = (p for p in model.write(messages, max_tokens=40) if not isinstance(p, Usage))
+    pieces = (p for p in model.write(messages, max_tokens=40) if isinstance(p, str))
     return "".join(pieces).strip().partition("\n")[0]
 
 

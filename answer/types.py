@@ -151,6 +151,15 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A question's place in the queue for the model, 1 being the next, and how long it likely
+    stays there, in seconds."""
+
+    position: int
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """Milliseconds since the question came in; `retrieval` is how long finding took, `evidence` the
     part of it that choosing sentences took, and `gate` how long checking took in all."""

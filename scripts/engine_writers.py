@@ -14,7 +14,7 @@ from pathlib import Path
 from answer.answerer import MAX_TOKENS
 from answer.engine import EngineLimits, LlamaProcess
 from answer.errors import ModelFailed
-from answer.model import Message
+from answer.model import Message, Piece
 from answer.prompt import Form, opening
 from answer.remote import RemoteModel, Server
 from answer.types import Usage
@@ -103,14 +103,15 @@ def server(program: Path, path: Path, threads: int) -> Iterator[Writer]:
             process.terminate()
 
 
-def timed(pieces: Iterator[str | Usage]) -> Told:
+def timed(pieces: Iterator[Piece]) -> Told:
     """Take an answer in, and the time."""
     began, text, first_s = time.perf_counter(), "", 0.0
     for piece in pieces:
         if isinstance(piece, Usage):
             return Told(text, piece.completion_tokens, first_s, time.perf_counter() - began)
-        first_s = first_s or time.perf_counter() - began
-        text += piece
+        if isinstance(piece, str):
+            first_s = first_s or time.perf_counter() - began
+            text += piece
     raise RuntimeError("an answer ends with its usage")
 
 

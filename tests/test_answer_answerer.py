@@ -8,10 +8,11 @@ import pytest
 from answer import Answer, Answerer, Ask, Found, Said, Status
 from answer.conversation import Conversations
 from answer.engine import LlamaProcess
+from answer.errors import ModelBusy
 from answer.judge import judged_by
 from answer.model import LanguageModel, Message, Piece
 from answer.quoting import quotes
-from answer.types import ModelCard, Usage
+from answer.types import ModelCard, Usage, Waiting
 from retrieval import Filters
 from retrieval.sentences import sentence_spans
 from tests.conftest import JUDGE, Shelf
@@ -125,6 +126,30 @@ def test_a_question_the_documents_do_not_answer_is_refused_before_the_model_is_a
     assert answer.text == ""
     assert answer.nearest
     assert answer.usage == Usage()
+
+
+class Busy(Parrot):
+    """Stands in for a model that others keep busy: it lets one wait, and then gives up."""
+
+    def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
+        yield Waiting(2, 3.5)
+        yield from super().write(messages, max_tokens=max_tokens)
+        raise ModelBusy("As many as may wait for the model do already.")
+
+
+def test_who_waits_for_the_model_is_told_and_quoted_to_if_it_stays_busy(fees: Shelf) -> None:
+    found, waiting, *_, answer = answerer(fees, Busy("")).stream(Ask("dog licence fee"))
+
+    assert isinstance(found, Found)
+    assert waiting == Waiting(2, 3.5)
+    assert isinstance(answer, Answer)
+    assert answer.status is Status.QUOTED
+    assert answer.reason == "As many as may wait for the model do already."
+
+
+def test_who_wants_no_quotes_is_turned_away_by_a_busy_model(fees: Shelf) -> None:
+    with pytest.raises(ModelBusy, match="As many as may wait"):
+        answerer(fees, Busy("")).answer(Ask("dog licence fee", insist=True))
 
 
 def test_an_empty_library_refuses(shelf: Shelf) -> None:

@@ -16,7 +16,7 @@ import pytest
 from answer.engine import EngineLimits, LlamaProcess, WriteOptions
 from answer.errors import ModelBusy, ModelFailed, ModelUnavailable, QuestionTooLong
 from answer.model import Message, Piece, find_model
-from answer.types import Usage
+from answer.types import Usage, Waiting
 
 PROMPT = [Message("user", "Count from one to one hundred in words.")]
 STORY = [Message("user", "Write a long story about a lighthouse.")]
@@ -274,6 +274,27 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_try_again() -> None:
             assert process.queue.wait_s > 0
             story.close()  # type: ignore[attr-defined]  # it is a generator
             assert waiting.result()
+
+
+def test_whoever_waits_is_told_the_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("answer.engine.process.TELL_S", 0.05)
+    with running(EngineLimits(sequences=1)) as process:
+        story = process.write(STORY, max_tokens=1000)
+        next(story)
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(list, process.write(PROMPT, max_tokens=1))
+            until(lambda: process.queue.waiting == 1)
+            second = process.write(PROMPT, max_tokens=1)
+
+            told = next(second)
+            story.close()  # type: ignore[attr-defined]  # it is a generator
+            texts = [piece for piece in second if isinstance(piece, str)]
+            first.result()
+
+    assert isinstance(told, Waiting)
+    assert told.position == 2
+    assert told.wait_s > 0
+    assert "".join(texts).strip()
 
 
 def test_whoever_waits_too_long_for_the_model_is_told() -> None:

@@ -113,7 +113,8 @@ def test_an_answer_has_the_shape_of_the_contract(server_url: str) -> None:
         *("start", "stop", "quote", "answer", "warning", "date", "url"),
     }
     assert set(answer["timings_ms"]) == {"retrieval", "first_token", "total", "evidence", "gate"}
-    assert set(answer["usage"]) == {"prompt_tokens", "cached_tokens", "completion_tokens"}
+    counts = {"prompt_tokens", "cached_tokens", "completion_tokens", "sources", "left_out"}
+    assert set(answer["usage"]) == counts
     assert answer["model"]["sha256"]
     assert answer["citations"][0]["page"] >= 1
 
@@ -311,6 +312,31 @@ def test_readiness_names_what_is_missing(tmp_path: Path) -> None:
         assert (call(f"{url}/healthz")[0], status) == (200, 503)
         assert "footnote ingest" in ready["missing"][0]
         assert ask(url, "Is anybody there?")["reason"] == "there are no documents yet"
+
+
+def test_when_the_model_is_full_the_client_chooses_quotes_or_to_come_back(
+    sample_shelf: Shelf,
+) -> None:
+    server = running_server(sample_shelf.home, answers_at_once="1", queue_length="0")
+    with server as url, ThreadPoolExecutor(1) as pool:
+        ask(url, PART_TIME)
+        worker = worker_of(server.process.pid)
+        os.kill(worker, signal.SIGSTOP)  # so that the first question keeps it
+        first = pool.submit(ask, url, PART_TIME)
+        while not figures(url)["footnote_model_queue_length"]:
+            time.sleep(0.05)
+
+        status, headers, problem = call(
+            f"{url}/v1/answers", {"question": PART_TIME, "when_busy": "refuse"}
+        )
+        quoted = ask(url, PART_TIME)
+        os.kill(worker, signal.SIGCONT)
+        first.result()
+
+    assert status == 429
+    assert int(headers["Retry-After"]) >= 1
+    assert problem["title"] == "The model is busy"
+    assert (quoted["status"], quoted["reason"]) == ("quoted", problem["detail"])
 
 
 def test_a_model_killed_mid_answer_leaves_a_quote_and_comes_back(sample_shelf: Shelf) -> None:

@@ -40,12 +40,12 @@ def test_an_error_nobody_foresaw_gives_nothing_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "wait_s"),
-    [(answering.ModelBusy("", retry_s=2.4), "3"), (answering.ModelFailed(""), "10")],
+    ("error", "status", "wait_s"),
+    [(answering.ModelBusy("", retry_s=2.4), 429, "3"), (answering.ModelFailed(""), 503, "10")],
     ids=lambda value: type(value).__name__,
 )
 def test_who_is_turned_away_from_the_model_is_told_when_to_come_back(
-    error: Exception, wait_s: str
+    error: Exception, status: int, wait_s: str
 ) -> None:
     app = Flask(__name__)
     problems.register(app)
@@ -56,5 +56,5 @@ def test_who_is_turned_away_from_the_model_is_told_when_to_come_back(
 
     reply = app.test_client().get("/")
 
-    assert reply.status_code == 503
+    assert reply.status_code == status
     assert reply.headers["Retry-After"] == wait_s

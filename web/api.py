@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import chain
 
 from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from answer import Answer, Event, Found, Said
+from answer.types import Waiting
 from web import metrics, openapi
 from web.problems import InvalidRequest, describe
 from web.schema import (
@@ -107,6 +109,8 @@ def _event_of(happened: Event) -> str:
         case Said(sentence, citations):
             data = {"sentence": SentenceReply.of(sentence).model_dump()}
             return event("sentence", {**data, "citations": _citations(citations)})
+        case Waiting():
+            return event("waiting", asdict(happened))
         case Answer():
             return event("answer", AnswerReply.of(happened).model_dump())
 

@@ -54,7 +54,8 @@ def _paths() -> dict[str, Any]:
     answers["responses"]["200"]["content"]["text/event-stream"] = {
         "schema": {
             "type": "string",
-            "description": "With `stream`: the events evidence, sentence …, answer; or problem.",
+            "description": "With `stream`: the events evidence, waiting … (for the model),"
+            " sentence …, answer; or problem.",
         }
     }
     return {

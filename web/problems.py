@@ -61,7 +61,7 @@ PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     InvalidRequest: (HTTPStatus.UNPROCESSABLE_ENTITY, "The request is not valid"),
     DocumentNotFound: (HTTPStatus.NOT_FOUND, "There is no such document"),
     QuestionTooLong: (HTTPStatus.UNPROCESSABLE_ENTITY, "The question is too long"),
-    ModelBusy: (HTTPStatus.SERVICE_UNAVAILABLE, "The model is busy"),
+    ModelBusy: (HTTPStatus.TOO_MANY_REQUESTS, "The model is busy"),
     ModelFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "The model failed"),
     ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The model cannot be used"),
     JudgeUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "The judge of evidence cannot be used"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -113,6 +113,9 @@ class AskRequest(Request):
         max_length=100,
         description="A name of the client's choosing; questions under it may lean on each other.",
     )
+    when_busy: Literal["quote", "refuse"] = Field(
+        "quote", description="If the model is too busy: an answer in quotes, or status 429."
+    )
 
     @field_validator("question")
     @classmethod
@@ -122,7 +125,8 @@ class AskRequest(Request):
 
     def ask(self) -> Ask:
         """Return it as the answerer takes it."""
-        return Ask(self.question, self.filters.filters(), self.top_k, self.conversation)
+        filters, insist = self.filters.filters(), self.when_busy == "refuse"
+        return Ask(self.question, filters, self.top_k, self.conversation, insist)
 
 
 class SearchRequest(Request):

@@ -21,10 +21,12 @@ from answer.engine.limits import EngineLimits
 from answer.engine.options import Score, WriteOptions
 from answer.errors import ModelBusy, ModelFailed, ModelUnavailable, QuestionTooLong
 from answer.model import Message, Piece
-from answer.types import ModelCard, Usage
+from answer.types import ModelCard, Usage, Waiting
 
 CRASH_LOOP_S = 10.0
 CRASH_PAUSE_S = 2.0
+TELL_S = 1.0
+"""Between two looks at the place in the queue."""
 LIKELY_S = 2.0
 """How long an answer takes before any was timed."""
 
@@ -151,7 +153,8 @@ class LlamaProcess:
     def write(
         self, messages: list[Message], *, max_tokens: int, options: WriteOptions | None = None
     ) -> Iterator[Piece]:
-        """Yield text as it is written, then the usage.
+        """Yield text as it is written, then the usage; before, every second, the place in the
+        queue.
 
         Closing the iterator stops the writing. Raises ModelBusy at once if the queue is full or
         else after `queue_s`, QuestionTooLong, and ModelFailed when the worker dies or hangs (it
@@ -162,7 +165,10 @@ class LlamaProcess:
         request = {"max_tokens": max_tokens, "options": asdict(options or WriteOptions())}
         with closing(self._ask(messages, request)) as replies:
             for reply in replies:
-                yield _usage(reply["usage"]) if "usage" in reply else str(reply["piece"])
+                if "waiting" in reply:
+                    yield reply["waiting"]
+                else:
+                    yield _usage(reply["usage"]) if "usage" in reply else str(reply["piece"])
 
     def score(self, messages: list[Message], text: str) -> Score:
         """Return how likely a text is as the answer to messages; raises what `write` does."""
@@ -225,19 +231,22 @@ class LlamaProcess:
         if not worker.call(call, {"messages": turns, **request}, most=most):
             raise self._busy("As many as may wait for the model do already.")
         try:
-            yield from self._replies(call)
+            yield from self._replies(call, worker)
         finally:
             worker.cancel(call)
 
-    def _replies(self, call: Call) -> Iterator[Reply]:
+    def _replies(self, call: Call, worker: Worker) -> Iterator[Reply]:
         reply: Reply = {}
         while not reply.keys() & LAST:
-            waited_s = time.monotonic() - call.asked
-            wait_s = None if call.started else max(0.0, self._limits.queue_s - waited_s)
+            left_s = self._limits.queue_s - (time.monotonic() - call.asked)
             try:
-                reply = call.receive(wait_s)
+                reply = call.receive(None if call.started else max(0.0, min(left_s, TELL_S)))
             except TimeoutError:
-                raise self._busy(f"The model was busy for {self._limits.queue_s:.0f} s.") from None
+                if left_s <= TELL_S:
+                    detail = f"The model was busy for {self._limits.queue_s:.0f} s."
+                    raise self._busy(detail) from None
+                yield {"waiting": self._place(call, worker)}
+                continue
             if "started" in reply:
                 self._let_in(call)
             elif "error" in reply:
@@ -247,6 +256,11 @@ class LlamaProcess:
                 yield reply
         if call.started:
             self._answer_s += 0.1 * (time.monotonic() - call.started - self._answer_s)
+
+    def _place(self, call: Call, worker: Worker) -> Waiting:
+        waiting = [other.number for other in worker.calls if other.started is None]
+        before = sum(number < call.number for number in waiting)
+        return Waiting(before + 1, (before + 1) * self._answer_s / self._limits.sequences)
 
     def _let_in(self, call: Call) -> None:
         with self._lock:

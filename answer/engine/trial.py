@@ -15,7 +15,7 @@ from answer.engine.process import LlamaProcess
 from answer.errors import ModelFailed
 from answer.model import Message
 from answer.prompt import Form, opening
-from answer.types import Usage
+from answer.types import Usage, Waiting
 
 READ = 300
 WRITTEN = 40
@@ -83,7 +83,8 @@ def attempt(
         list(model.write([*opening(Form.SHORT), Message("user", "Hello.")], max_tokens=1))
         for prompt in asked:
             began = time.perf_counter()
-            heard = [(p, time.perf_counter()) for p in model.write([*prompt], max_tokens=written)]
+            pieces = model.write([*prompt], max_tokens=written)
+            heard = [(p, time.perf_counter()) for p in pieces if not isinstance(p, Waiting)]
             (_, first), (used, ended) = heard[0], heard[-1]
             if not isinstance(used, Usage) or used.completion_tokens < 2:
                 raise ModelFailed("The model wrote nothing to a typical prompt.")

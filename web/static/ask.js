@@ -28,6 +28,7 @@ async function answer(question) {
     for await (const { name, data } of ask(asked, control.signal)) {
       control.signal.throwIfAborted();
       if (name === "evidence") turn.evidence(data);
+      if (name === "waiting") turn.waiting(data);
       if (name === "sentence") turn.sentence(data);
       if (name === "answer") finish(turn, before, data);
     }

@@ -47,6 +47,12 @@ export class Turn {
     this.#state("working", `Reading ${passages}…`);
   }
 
+  waiting({ position, wait_s }) {
+    const others = position === 1 ? "next" : `number ${position}`;
+    const seconds = Math.max(1, Math.round(wait_s));
+    this.#state("working", `Waiting for the model: ${others}, about ${seconds} s…`);
+  }
+
   sentence({ sentence, citations }) {
     this.#cite("Sources", citations);
     this.#say(sentence);
