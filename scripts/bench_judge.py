@@ -3,8 +3,9 @@
     python -m scripts.bench_judge KIT [--home FOLDER] [--quick] [--write]
 
 KIT holds `train/` (of which only the dev split is looked at, and the public questions `kit_*` that
-were left out of training; documents that we wrote are split likewise), `e2e/`, `mtrag_un/` and `kgrag_sec10q/`. Prints a JSON line for each
-source, with 95 % intervals (bootstrap over questions), and last one with
+were left out of training; documents that we wrote are split likewise), `e2e/`, `mtrag_un/` and
+`kgrag_sec10q/`. Prints a JSON line for each source, with 95 % intervals (bootstrap over questions),
+and last one with
 
     hit1, hit1_without   e2e: how often the best of the eight best sentences holds an accepted
                          answer, with the judge and by features alone

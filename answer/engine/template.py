@@ -19,6 +19,10 @@ class Template:
             template, eos_token=context.special("eos"), bos_token=context.special("bos")
         )
 
+    def text(self, messages: Any) -> str:
+        """Return messages (role and content) as one text, up to where the model is to go on."""
+        return str(self._format(messages=messages).prompt)
+
     def prompt(self, messages: Any) -> list[int]:
         """Return the tokens of messages (role and content) up to where the model is to go on."""
         made: Any = self._format(messages=messages)

@@ -1,0 +1,176 @@
+"""Sources whose keys and values were computed once, spliced into prompts, or prompts read whole.
+
+    python -m scripts.bench_splicing KIT [--home FOLDER] [--limit N] [--only NAME,…]
+
+After EPIC/LegoLink (Hu et al. 2024) and APE (Yang et al. 2025). Each source is read behind the
+instructions alone. For a prompt its cells are moved to where the source stands and shared, and the
+number before it and its first tokens are read again; `apart` leaves all sources at the position
+behind the instructions instead, so that nothing is moved. What was read for a source is taken to be
+there already: the time is the best that can be had. Ways: whole, first_0, first_4, first_16 (tokens
+read again), apart. Everything else is as in `bench_prompts`. Prints one JSON line for each.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+
+from answer import Answerer
+from answer.engine import EngineLimits
+from answer.engine.context import Context, Logits, Row
+from answer.engine.template import Template
+from answer.evidence import FeatureScorer, Judgement
+from answer.judge import Judge, JudgeScorer
+from answer.model import Message, Piece, find_model
+from answer.types import ModelCard, Usage
+from retrieval import SentenceTransformerEmbedder
+from scripts.bench_prompts import Remembering
+from scripts.bench_truth import reply, scored
+from scripts.libraries import library_of
+from web.settings import Settings
+from web.wiring import stay_offline
+
+ANSWER, OPENING, SOURCE = 0, 1, 2
+"""Sequences; each source has one of its own from the last on."""
+WAYS: dict[str, int | None] = {"whole": None, "first_0": 0, "first_4": 4, "first_16": 16}
+APART = "apart"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The tokens of a source: of its number, and of its text."""
+
+    number: list[int]
+    text: list[int]
+
+
+class Spliced:
+    """A model in this process that reads prompts in one of the ways."""
+
+    card = ModelCard("spliced", "")
+    ready = True
+
+    def __init__(self, context: Context, way: str) -> None:
+        self._context = context
+        self._template = Template(context)
+        self._way = way
+        self.first_s: list[float] = []
+        self.read: list[int] = []
+
+    @property
+    def parameters(self) -> int | None:
+        """How many it has."""
+        return self._context.parameters
+
+    def close(self) -> None:
+        """Leave it to who made it."""
+
+    def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
+        """Write greedily."""
+        opening, sources, rest = self._cut(messages)
+        self._context.clear()
+        self._read(OPENING, opening, 0)
+        for number, source in enumerate(sources):
+            self._context.share(OPENING, SOURCE + number, 0, len(opening))
+            self._read(SOURCE + number, source.text, len(opening))
+        began, self._count = time.perf_counter(), 0
+        self._context.share(OPENING, ANSWER, 0, len(opening))
+        at = self._place(sources, len(opening))
+        logits = self._read(ANSWER, rest, at)
+        self.first_s.append(time.perf_counter() - began)
+        self.read.append(self._count)
+        at += len(rest)
+        text, written = b"", 0
+        while written < max_tokens:
+            token = int(logits.argmax())
+            if self._context.ends(token):
+                break
+            text, written = text + self._context.piece(token), written + 1
+            logits = self._read(ANSWER, [token], at)
+            at += 1
+        yield text.decode("utf-8", "replace")
+        yield Usage(at - written, 0, written, cut_short=written == max_tokens)
+
+    def _place(self, sources: Sequence[Source], at: int) -> int:
+        """Put the sources into the answer's sequence; return the position behind them."""
+        behind = at
+        for number, source in enumerate(sources):
+            mine = SOURCE + number
+            if self._way == APART:
+                self._context.share(mine, ANSWER, behind, behind + len(source.text))
+                at = max(at, behind + len(source.text))
+                continue
+            again = WAYS[self._way]
+            again = len(source.text) if again is None else min(again, len(source.text))
+            self._read(ANSWER, [*source.number, *source.text[:again]], at)
+            at += len(source.number)
+            stop, moved = behind + len(source.text), at - behind
+            if again < len(source.text):
+                memory = self._context._memory
+                llama.llama_memory_seq_add(memory, mine, behind, stop, moved)
+                self._context.share(mine, ANSWER, at + again, stop + moved)
+            at += len(source.text)
+        return at
+
+    def _read(self, sequence: int, tokens: Sequence[int], at: int) -> Logits:
+        self._count = getattr(self, "_count", 0) + len(tokens)
+        rows = [Row(t, at + i, sequence, i + 1 == len(tokens)) for i, t in enumerate(tokens)]
+        return self._context.decode(rows)[-1] if rows else self._context.decode([])
+
+    def _cut(self, messages: list[Message]) -> tuple[list[int], list[Source], list[int]]:
+        """Return the tokens before the sources, of each source, and behind them."""
+        turns = [{"role": m.role, "content": m.content} for m in messages]
+        whole = self._template.text(turns)
+        content = messages[-1].content
+        before, after = whole.split(content)
+        lines, rest = content.split("\n\nQuestion: ")
+        cut = self._context.tokenize
+        sources = []
+        for line in lines.split("\n"):
+            number, text = line.split(" ", 1)
+            sources.append(Source(cut(number), cut(f" {text}\n")))
+        behind = cut(f"\nQuestion: {rest}") + cut(after, special=True)
+        return cut(before, special=True), sources, behind
+
+
+def main() -> None:
+    """Answer, score and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("kit", type=Path)
+    parser.add_argument("--home", type=Path, help="where to keep the library")
+    parser.add_argument("--limit", type=int, help="of the questions, the first so many")
+    parser.add_argument("--only", default=",".join([*WAYS, APART]), help="which ways")
+    given = parser.parse_args()
+    asked = given.kit / "e2e"
+    lines = (asked / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    questions = [json.loads(line) for line in lines][: given.limit]
+    keeping = nullcontext(given.home) if given.home else tempfile.TemporaryDirectory()
+    with keeping as home:
+        settings = Settings(home=Path(home))
+        stay_offline(settings)
+        embedder = SentenceTransformerEmbedder(graphs=settings.home / "models" / "onnx")
+        library = library_of(asked / "documents", settings.home, embedder)
+        judge = Judge(settings.home / "models" / "judge")
+        judgement = Remembering(Judgement(JudgeScorer(judge, FeatureScorer(embedder))))
+        usual: dict[str, Any] = {"judgement": judgement, "threshold": 0.5, "support": judge}
+        context = Context(str(find_model(None)), EngineLimits())
+        for way in given.only.split(","):
+            model = Spliced(context, way)
+            answerer = Answerer(library, model, passages=settings.passages, **usual)
+            figures = scored(given.kit, asked, [reply(q, answerer) for q in questions], way)
+            ms = statistics.median(model.first_s) * 1000
+            more = {"first_token_ms": round(ms, 1), "tokens_read": statistics.median(model.read)}
+            print(json.dumps({**figures, "bench": "splicing", **more}), flush=True)
+        library.close()
+
+
+if __name__ == "__main__":
+    main()
