@@ -12,6 +12,7 @@ from answer.conversation import Conversations
 from answer.errors import AnswerError, ModelBusy
 from answer.evidence import Judgement
 from answer.gate import SupportScorer, check
+from answer.hints import hint
 from answer.model import LanguageModel, Message
 from answer.parts import parts_of
 from answer.prompt import Form, build_prompt, version
@@ -156,6 +157,7 @@ class Answerer:
         draft.found(parts, self._threshold)
         if draft.probability < self._threshold:
             nearest = tuple(replace(cited, answer=None) for cited in _nearest(parts))
+            draft.hint = hint(draft.asked, snapshot, ask.filters)
             yield draft.not_found(nearest, _why(snapshot, ask.filters))
             return
         answerable = [part for part in parts if part.probability >= self._threshold]
@@ -256,6 +258,7 @@ class _Draft:
     searched_for: str | None = None
     unanswered: tuple[str, ...] = ()
     reason: str | None = None
+    hint: str | None = None
     sentences: list[Sentence] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
@@ -337,6 +340,7 @@ class _Draft:
             searched_for=self.searched_for,
             unanswered=self.unanswered,
             read=tuple(sorted(self.read)),
+            hint=self.hint,
         )
 
     def _elapsed(self) -> int:

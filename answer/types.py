@@ -187,7 +187,7 @@ class Answer:
     `probability` is how likely the best evidence is to hold the answer. `searched_for` is the
     question as it was searched for, None if that is how it was asked. Of several questions in
     one `unanswered` are those that the documents do not answer. `read` are the documents whose
-    words the model was shown, by id.
+    words the model was shown, by id. Where nothing was found `hint` says how to ask instead.
     """
 
     id: str
@@ -207,3 +207,4 @@ class Answer:
     searched_for: str | None = None
     unanswered: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
+    hint: str | None = None

@@ -18,7 +18,7 @@ from retrieval.store import Store
 from retrieval.store.connection import RESTORE
 from retrieval.types import Document, Filters, Hit, Passage, Vectors
 from retrieval.vocabulary import LibraryVocabulary
-from retrieval.words import stem
+from retrieval.words import content_words, stem
 
 CANDIDATES = 100
 """Passages that each ranking proposes."""
@@ -201,6 +201,12 @@ class Snapshot:
             for stem, count in self._vocabulary.counts(stems).items()
             for n in [min(count, total)]
         }
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the telling words of a text that no passage has in any form, each once."""
+        telling = list(dict.fromkeys(content_words(text)))
+        counts = self._vocabulary.counts({stem(word) for word in telling})
+        return [word for word in telling if not counts.get(stem(word))]
 
     def _affordable(self, phrases: Sequence[str]) -> list[str]:
         """Return what to look up: all, or the rarest that a large library has not too often.

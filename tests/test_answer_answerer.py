@@ -169,8 +169,37 @@ def test_events_come_in_the_order_a_reader_needs_them(fees: Shelf) -> None:
 
 def test_a_filter_that_leaves_nothing_refuses(fees: Shelf) -> None:
     ask = Ask("What is the fee for a dog licence?", Filters(folder="elsewhere"))
+    answer = answerer(fees, None).answer(ask)
 
-    assert answerer(fees, None).answer(ask).status is Status.NOT_FOUND
+    assert answer.status is Status.NOT_FOUND
+    assert answer.hint == "Choose a wider filter, or none."
+
+
+@pytest.mark.parametrize(
+    ("question", "hint"),
+    [
+        ("Who won the Xantippe cup?", "No document has “won” or “xantippe” or “cup”."),
+        ("parrots", "No document has “parrots”."),
+        ("licences", "Ask a whole question: what would you like to know about “licences”?"),
+        ("Who signs the dog licence?", "No document has “signs”."),
+        ("Is the guide dogs town hall street renewed?", "Try the words that the documents use"),
+    ],
+)
+def test_who_is_refused_is_told_how_to_ask_instead(question: str, hint: str, fees: Shelf) -> None:
+    answer = answerer(fees, None, threshold=1.0).answer(Ask(question))
+
+    assert answer.status is Status.NOT_FOUND
+    assert answer.hint is not None
+    assert answer.hint.startswith(hint)
+
+
+def test_a_filter_that_leaves_documents_out_is_named(fees: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "cats.md").write_text("Cats need no licence at all, wherever they live.\n")
+    fees.ingest(tmp_path / "cats.md")
+    ask = Ask("dog licence fee", Filters(document_ids=(fees.library.documents()[0].id,)))
+    answer = answerer(fees, None, threshold=1.0).answer(ask)
+
+    assert answer.hint == "1 document is left out by the filter: try without it."
 
 
 def test_a_superseded_document_does_not_come_first(sample_shelf: Shelf) -> None:

@@ -244,13 +244,14 @@ class AnswerReply(BaseModel):
 
     `searched_for` is the question as it was searched for, its slips mended and what it leans on
     said; null if that is how it was asked. Of several questions in one `unanswered` are those
-    that the documents do not answer.
+    that the documents do not answer. `hint` says how to ask what was not found.
     """
 
     id: str
     question: str
     status: str
     reason: str | None
+    hint: str | None
     searched_for: str | None
     unanswered: list[str]
     text: str
@@ -272,6 +273,7 @@ class AnswerReply(BaseModel):
             question=answer.question,
             status=answer.status,
             reason=answer.reason,
+            hint=answer.hint,
             searched_for=answer.searched_for,
             unanswered=list(answer.unanswered),
             text=answer.text,

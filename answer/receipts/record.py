@@ -79,7 +79,8 @@ class Receipt:
     def without_question(self) -> "Receipt":
         """Leave out what the reader asked, and what repeats it."""
         return replace(
-            self, answer=replace(self.answer, question="", searched_for=None, unanswered=())
+            self,
+            answer=replace(self.answer, question="", searched_for=None, unanswered=(), hint=None),
         )
 
     def without(self, document_id: str) -> "Receipt":

@@ -69,7 +69,7 @@ def print_answer(answer: Answer) -> None:
     if answer.searched_for:
         click.echo(f"(searched for: {answer.searched_for})", err=True)
     if not answer.sentences:
-        click.echo(f"Not found: {answer.reason}.")
+        click.echo(f"Not found: {answer.reason}." + (f" {answer.hint}" if answer.hint else ""))
     else:
         click.echo(answer.text)
     for question in answer.unanswered if answer.sentences else ():

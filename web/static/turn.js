@@ -172,9 +172,10 @@ function refused({ text, reason }) {
   return item;
 }
 
-function why({ status, reason }) {
+function why({ status, reason, hint }) {
   if (status === "answered") return "AI wording, each sentence checked against the words it cites.";
-  return sentence(status === "quoted" ? `no AI wording: ${reason}` : reason);
+  if (status === "quoted") return sentence(`no AI wording: ${reason}`);
+  return hint ? `${sentence(reason)} ${hint}` : sentence(reason);
 }
 
 function smallPrint({ status, model, timings_ms, generation }) {

@@ -1,0 +1,29 @@
+"""What a reader whose question was not answered can do about it."""
+
+from retrieval import Filters
+from retrieval.snapshot import Snapshot
+from retrieval.words import content_words
+
+NAMED = 3
+"""Words that are named at most."""
+
+
+def hint(question: str, snapshot: Snapshot, filters: Filters | None) -> str | None:
+    """Return how the question could be asked with more success; None if there are no documents."""
+    if not len(snapshot):
+        return None
+    allowed = len(snapshot.allowed(filters))
+    if not allowed:
+        return "Choose a wider filter, or none."
+    unknown = snapshot.unknown(question)[:NAMED]
+    if unknown:
+        named = " or ".join(f"“{word}”" for word in unknown)
+        return f"No document has {named}. Try another word for it."
+    left_out = len(snapshot) - allowed
+    if left_out:
+        documents = "1 document is" if left_out == 1 else f"{left_out} documents are"
+        return f"{documents} left out by the filter: try without it."
+    told = list(dict.fromkeys(content_words(question)))
+    if len(told) == 1:
+        return f"Ask a whole question: what would you like to know about “{told[0]}”?"
+    return "Try the words that the documents use, as the closest passages do."
