@@ -157,7 +157,7 @@ class Answerer:
         draft.found(parts, self._threshold)
         if draft.probability < self._threshold:
             nearest = tuple(replace(cited, answer=None) for cited in _nearest(parts))
-            draft.hint = hint(draft.asked, snapshot, ask.filters)
+            draft.hint = hint(" ".join(p.searched for p in parts), snapshot, ask.filters)
             yield draft.not_found(nearest, _why(snapshot, ask.filters))
             return
         answerable = [part for part in parts if part.probability >= self._threshold]
@@ -182,7 +182,7 @@ class Answerer:
         began = time.perf_counter()
         evidence = agreed(self._judgement.select(asked, hits, EVIDENCE_KEPT), query.text)
         draft.judging_s += time.perf_counter() - began
-        return _Part(question, query.text if query.corrections else question, evidence)
+        return _Part(question, query.text, bool(query.corrections), evidence)
 
     def _write(
         self, draft: "_Draft", asked: str, evidence: Sequence[Evidence], insist: bool
@@ -192,7 +192,7 @@ class Answerer:
             draft.reason = "no model is set up"
             return
         found, evidence = evidence, [e for e in evidence if not e.orders][:EVIDENCE_SHOWN]
-        draft.usage += Usage(sources=len(evidence), left_out=len(found) - len(evidence))
+        shown = Usage(sources=len(evidence), left_out=len(found) - len(evidence))
         if not evidence:
             draft.reason = "it gives orders to an AI assistant, so no model was shown it"
             return
@@ -201,7 +201,7 @@ class Answerer:
             draft.model = self._model.card
             draft.read |= {e.hit.document.id for e in evidence}
             prompt = build_prompt(asked, evidence, self._form)
-            with closing(_sentences(self._model, draft, prompt)) as sentences:
+            with closing(_sentences(self._model, draft, prompt, shown)) as sentences:
                 for written in sentences:
                     if isinstance(written, Waiting):
                         yield written
@@ -237,8 +237,14 @@ class _Part:
     """One of the questions in a question, as it was put and as it was searched for."""
 
     put: str
-    asked: str
+    searched: str
+    corrected: bool
     evidence: list[Evidence]
+
+    @property
+    def asked(self) -> str:
+        """What the model is asked: as it was put, unless that had slips."""
+        return self.searched if self.corrected else self.put
 
     @property
     def probability(self) -> float:
@@ -348,18 +354,20 @@ class _Draft:
 
 
 def _sentences(
-    model: LanguageModel, draft: _Draft, prompt: list[Message]
+    model: LanguageModel, draft: _Draft, prompt: list[Message], shown: Usage
 ) -> Generator[str | Waiting, None, None]:
-    """Yield what the model writes, sentence by sentence, each when it is complete."""
+    """Yield what the model writes, sentence by sentence, each when it is complete; `shown` counts
+    what is in the prompt, which is used once the model has read it."""
     text = ""
     used = Usage()
     for piece in model.write(prompt, max_tokens=MAX_TOKENS):
+        if isinstance(piece, Waiting):
+            yield piece
+            continue
+        draft.usage, shown = draft.usage + shown, Usage()
         if isinstance(piece, Usage):
             used = piece
             draft.usage += used
-            continue
-        if isinstance(piece, Waiting):
-            yield piece
             continue
         draft.first_token()
         text += piece

@@ -9,7 +9,8 @@ NAMED = 3
 
 
 def hint(question: str, snapshot: Snapshot, filters: Filters | None) -> str | None:
-    """Return how the question could be asked with more success; None if there are no documents."""
+    """Return how a question, as it was searched for, could be asked with more success; None if
+    there are no documents."""
     if not len(snapshot):
         return None
     allowed = len(snapshot.allowed(filters))
@@ -24,6 +25,6 @@ def hint(question: str, snapshot: Snapshot, filters: Filters | None) -> str | No
         documents = "1 document is" if left_out == 1 else f"{left_out} documents are"
         return f"{documents} left out by the filter: try without it."
     told = list(dict.fromkeys(content_words(question)))
-    if len(told) == 1:
+    if len(told) == 1 and told[0] in question.lower():
         return f"Ask a whole question: what would you like to know about “{told[0]}”?"
     return "Try the words that the documents use, as the closest passages do."

@@ -18,7 +18,7 @@ from retrieval.store import Store
 from retrieval.store.connection import RESTORE
 from retrieval.types import Document, Filters, Hit, Passage, Vectors
 from retrieval.vocabulary import LibraryVocabulary
-from retrieval.words import content_words, stem
+from retrieval.words import SPACELESS, content_words, stem
 
 CANDIDATES = 100
 """Passages that each ranking proposes."""
@@ -203,8 +203,12 @@ class Snapshot:
         }
 
     def unknown(self, text: str) -> list[str]:
-        """Return the telling words of a text that no passage has in any form, each once."""
-        telling = list(dict.fromkeys(content_words(text)))
+        """Return the telling words of a text that no passage has in any form, each once.
+
+        Single letters are what is left of contractions, and scripts without spaces have no words.
+        """
+        found = dict.fromkeys(content_words(text))
+        telling = [word for word in found if len(word) > 1 and not SPACELESS.search(word)]
         counts = self._vocabulary.counts({stem(word) for word in telling})
         return [word for word in telling if not counts.get(stem(word))]
 

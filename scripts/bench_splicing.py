@@ -114,6 +114,7 @@ class Spliced:
             at += len(source.number)
             stop, moved = behind + len(source.text), at - behind
             if again < len(source.text):
+                self._context._check(mine, behind, stop + moved)  # never "all" by mistake
                 memory = self._context._memory
                 llama.llama_memory_seq_add(memory, mine, behind, stop, moved)
                 self._context.share(mine, ANSWER, at + again, stop + moved)

@@ -72,6 +72,8 @@ class State:
     optimizer: torch.optim.Optimizer
     step: int = 0
     tokens: int = 0
+    planned: int = 0
+    """Tokens that the order of the batches was made for."""
     losses: list[dict[str, float]] = field(default_factory=list)
     curve: list[dict[str, Any]] = field(default_factory=list)
 
@@ -96,7 +98,7 @@ def main() -> None:
     if checkpoint.exists() and not given.trial:
         _restore(state, checkpoint)
     if not given.finish:
-        batches = _batches(train, ours, given.tokens)
+        batches = _batches(train, ours, state.planned)
         _train(state, batches, [*dev, *_ours("dev")], given, checkpoint)
     done = state.tokens >= given.tokens or (given.finish and state.step > 0)
     if done and not given.trial:
@@ -172,7 +174,8 @@ def _begin(given: argparse.Namespace) -> State:
     matrices = [p for p in trained if p.dim() > 1]
     rest = [p for p in trained if p.dim() == 1]
     groups = [{"params": matrices, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}]
-    return State(network, torch.optim.AdamW(groups, lr=given.rate, betas=(0.9, 0.98)))
+    optimizer = torch.optim.AdamW(groups, lr=given.rate, betas=(0.9, 0.98))
+    return State(network, optimizer, planned=given.tokens)
 
 
 def _restore(state: State, file: Path) -> None:
@@ -180,6 +183,7 @@ def _restore(state: State, file: Path) -> None:
     state.network.load_state_dict(kept["network"], strict=False)
     state.optimizer.load_state_dict(kept["optimizer"])
     state.step, state.tokens = kept["step"], kept["tokens"]
+    state.planned = kept.get("planned", state.planned)
     state.losses, state.curve = kept["losses"], kept["curve"]
 
 
@@ -188,7 +192,7 @@ def _keep(state: State, file: Path) -> None:
     kept = {
         "network": {n: t for n, t in state.network.state_dict().items() if n in mine},
         "optimizer": state.optimizer.state_dict(),
-        **{name: getattr(state, name) for name in ("step", "tokens", "losses", "curve")},
+        **{name: getattr(state, name) for name in ("step", "tokens", "planned", "losses", "curve")},
     }
     torch.save(kept, file.with_suffix(".new"))
     file.with_suffix(".new").replace(file)

@@ -88,7 +88,7 @@ def read(file: Path) -> list[Document]:
         try:
             _take(found, line)
         except (BadDocument, IndexError) as error:
-            raise BadDocument(f"{file.name}, line {number}: {error or line!r}") from error
+            raise BadDocument(f"{file.name}, line {number}: {error} in {line!r}") from error
     return found
 
 

@@ -131,9 +131,8 @@ def test_a_question_the_documents_do_not_answer_is_refused_before_the_model_is_a
 class Busy(Parrot):
     """Stands in for a model that others keep busy: it lets one wait, and then gives up."""
 
-    def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
+    def write(self, *_: object, **__: object) -> Iterator[Piece]:
         yield Waiting(2, 3.5)
-        yield from super().write(messages, max_tokens=max_tokens)
         raise ModelBusy("As many as may wait for the model do already.")
 
 
@@ -145,6 +144,7 @@ def test_who_waits_for_the_model_is_told_and_quoted_to_if_it_stays_busy(fees: Sh
     assert isinstance(answer, Answer)
     assert answer.status is Status.QUOTED
     assert answer.reason == "As many as may wait for the model do already."
+    assert answer.usage.sources == 0
 
 
 def test_who_wants_no_quotes_is_turned_away_by_a_busy_model(fees: Shelf) -> None:
@@ -182,6 +182,9 @@ def test_a_filter_that_leaves_nothing_refuses(fees: Shelf) -> None:
         ("parrots", "No document has “parrots”."),
         ("licences", "Ask a whole question: what would you like to know about “licences”?"),
         ("Who signs the dog licence?", "No document has “signs”."),
+        ("Doesn't the dog's fee rise?", "No document has “rise”."),
+        ("what's the yearly fee for dog licnece", "Try the words that the documents use"),
+        ("犬の登録料はいくらですか", "Try the words that the documents use"),
         ("Is the guide dogs town hall street renewed?", "Try the words that the documents use"),
     ],
 )

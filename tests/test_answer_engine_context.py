@@ -46,19 +46,25 @@ def test_no_position_outside_the_memory_is_read_into(context: Context) -> None:
         context.decode([])
 
 
+@pytest.mark.parametrize("full", ["weights", "cache"])
 @pytest.mark.parametrize(("room", "taken"), [(99, 31), (30, 27), (12, 11), (0, 0)])
 def test_a_gpu_takes_all_layers_or_as_many_as_fit(
-    room: int, taken: int, monkeypatch: pytest.MonkeyPatch
+    room: int, taken: int, full: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The GPU is made up: here there is none. The model and its 30 blocks are real."""
-    load = llama.llama_model_load_from_file
+    load, init = llama.llama_model_load_from_file, llama.llama_init_from_model
+    asked = [0]
 
-    def on_a_gpu(path: bytes, params: Any) -> Any:
-        fits = params.vocab_only or params.n_gpu_layers <= room
-        return load(path, params) if fits else None
+    def loaded(path: bytes, params: Any) -> Any:
+        asked.append(0 if params.vocab_only else params.n_gpu_layers)
+        return load(path, params) if full == "cache" or asked[-1] <= room else None
+
+    def begun(model: Any, params: Any) -> Any:
+        return init(model, params) if asked[-1] <= room else None
 
     monkeypatch.setattr(llama, "llama_supports_gpu_offload", lambda: True)
-    monkeypatch.setattr(llama, "llama_model_load_from_file", on_a_gpu)
+    monkeypatch.setattr(llama, "llama_model_load_from_file", loaded)
+    monkeypatch.setattr(llama, "llama_init_from_model", begun)
 
     assert Context(str(find_model(None)), LIMITS).gpu_layers == taken
 

@@ -21,10 +21,13 @@ from answer.engine.weights import formats_for, kept, make, sha256_of
 from answer.errors import ModelFailed, ModelUnavailable
 from answer.model import Message, find_model
 from answer.types import Usage
+from retrieval.files import DRAFT
 from tests.conftest import Shelf, running_server
-from tests.test_web_api import call
-from web import models
+from web import first_look, models
+from web.activity import Activity
 from web.cli import main
+from web.first_look import FirstLook
+from web.ingestions import Ingestions
 from web.settings import Settings, SettingsError
 
 SOURCE = find_model(None)
@@ -290,26 +293,62 @@ def test_doctor_says_how_the_model_runs_and_whether_on_a_gpu(
     assert "GGML_CUDA" in models.describe_acceleration()
 
 
-def test_a_service_looks_once_when_nobody_asks_and_only_if_it_may(shelf: Shelf) -> None:
-    file = shelf.home / "models" / FILE
-    with running_server(shelf.home, tune="no"):
-        time.sleep(1)
-    assert not file.exists()
+def test_a_service_looks_when_nobody_asks_and_leaves_nothing_if_it_ends(shelf: Shelf) -> None:
+    folder = shelf.home / "models"
+    server = running_server(shelf.home, tune="yes")
+    with server:
+        assert not (folder / FILE).exists(), "readers had to wait for the look"
+        until(lambda: any(path.name.startswith(DRAFT) for path in folder.iterdir()))
+    until(lambda: not any(path.name.startswith(DRAFT) for path in folder.iterdir()))
 
     with running_server(shelf.home, tune="yes"):
-        assert not file.exists(), "readers had to wait for the look"
-        _until(file.exists)
-        found = tuned.read(file.parent)
-        assert found
-        assert found.model == SOURCE.stem
-        looked = file.stat().st_mtime_ns
+        until((folder / FILE).exists)
+    found = tuned.read(folder)
+    assert found
+    assert found.model == SOURCE.stem
+    assert not first_look.is_wanted(Settings(home=shelf.home)), "once is enough"
 
-    server = running_server(shelf.home, tune="yes")
-    with server as url:
-        _until(lambda: "being loaded" not in str(call(f"{url}/readyz")[2]))
-        time.sleep(1)
-    assert file.stat().st_mtime_ns == looked
-    assert "looking" not in server.log.read_text()
+
+def test_no_look_is_wanted_where_it_may_not_be_or_a_server_has_the_model(tmp_path: Path) -> None:
+    assert first_look.is_wanted(Settings(home=tmp_path, tune=True))
+    assert not first_look.is_wanted(Settings(home=tmp_path, tune=False))
+    assert not first_look.is_wanted(Settings(home=tmp_path, model="https://a.example/v1"))
+
+
+def test_a_question_puts_the_look_off_and_then_the_model_goes_on_as_was_found(
+    measured: tuple[Path, Tuning], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is found is made up, since F16 may or may not be faster on this machine."""
+    settings = Settings(home=measured[0].parent, model_threads=LIMITS.threads)
+    looks: list[float] = []
+    activity = Activity()
+
+    def glance(*_: object) -> Tuning:
+        looks.append(time.monotonic())
+        if len(looks) == 1:
+            activity.begin()  # somebody asks meanwhile
+            activity.end()
+        return measured[1]
+
+    monkeypatch.setattr(tuning, "glance", glance)
+    monkeypatch.setattr(first_look, "QUIET_S", 0.5)
+    with closing(LlamaProcess(SOURCE, LIMITS)) as model:
+        model.start()
+        before = model.pid
+        activity.begin()
+        look = FirstLook(settings, model, activity, Ingestions(shelf.library, {}))
+        warm = Thread(target=lambda: None)
+        warm.start()
+        thread = look.begin(warm)
+        time.sleep(1.5)
+        assert not looks, "it was looked while somebody asked"
+
+        activity.end()
+        thread.join(60)
+
+        assert len(looks) == 2, "what was measured beside a question counted"
+        assert model.pid != before
+        assert list(model.write([*PROMPT], max_tokens=2))
 
 
 def test_a_model_goes_on_with_other_weights_without_losing_what_is_asked(
@@ -324,7 +363,7 @@ def test_a_model_goes_on_with_other_weights_without_losing_what_is_asked(
 
         changing = Thread(target=model.change, args=(other, LIMITS))
         changing.start()
-        _until(lambda: model.pid != before)
+        until(lambda: model.pid != before)
         *rest, usage = [first, *pieces]
         changing.join(20)
 
@@ -335,7 +374,7 @@ def test_a_model_goes_on_with_other_weights_without_losing_what_is_asked(
         done = model.figures.written
         assert done >= 24, "the counts went back"
         assert list(model.write([*PROMPT], max_tokens=2))
-        _until(lambda: model.figures.written > done)
+        until(lambda: model.figures.written > done)
         assert model.restarts == 0
 
 
@@ -353,7 +392,7 @@ def test_weights_that_cannot_be_used_change_nothing(tmp_path: Path) -> None:
         assert list(model.write([*PROMPT], max_tokens=2))
 
 
-def _until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not true():
         assert time.monotonic() < end

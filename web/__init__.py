@@ -4,7 +4,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 if TYPE_CHECKING:
     from web.wiring import Services
@@ -42,6 +42,7 @@ def create_app(services: "Services") -> Flask:
         app.register_blueprint(part.bp)
     problems.register(app)
     app.before_request(_begin)
+    app.teardown_request(_end)
     app.before_request(guard.refuse_other_sites)
     app.after_request(_finish)
     return app
@@ -58,6 +59,14 @@ def _trusted(host: str, names: list[str]) -> list[str] | None:
 
 def _begin() -> None:
     g.began = time.perf_counter()
+    if request.method == "POST":
+        g.activity = current_app.extensions["footnote"].activity
+        g.activity.begin()
+
+
+def _end(_: BaseException | None) -> None:
+    if activity := g.pop("activity", None):
+        activity.end()
 
 
 def _finish(response: Response) -> Response:

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from answer import Answer, Event, Found, Said
 from answer.types import Waiting
 from web import metrics, openapi
-from web.problems import InvalidRequest, describe
+from web.problems import InvalidRequest, describe, retry_after
 from web.schema import (
     AnswerReply,
     AskRequest,
@@ -93,7 +93,8 @@ def _stream(events: Iterator[Event], close: object) -> Response:
                 yield _event_of(happened)
         except Exception as error:
             status, title, detail = describe(error)
-            yield event("problem", {"title": title, "status": status, "detail": detail})
+            told = {"title": title, "status": status, "detail": detail}
+            yield event("problem", {**told, **retry_after(error)})
         finally:
             if callable(close):
                 close()

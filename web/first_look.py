@@ -6,72 +6,99 @@ and nobody asks anything; the model then goes on with what was found.
 
 import logging
 import threading
-import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from answer import AnswerError
 from answer.model import find_model, is_address
 from web import models
+from web.activity import Activity
 from web.ingestions import Ingestions
 from web.settings import Settings
 
 if TYPE_CHECKING:
     from answer.engine import LlamaProcess
+    from answer.engine.tuned import Tuning
 
 LOOK_S = 8.0
 QUIET_S = 3.0
 """How long nobody must have asked anything."""
 POLL_S = 0.25
+TRIES = 5
+"""Looks that somebody's question came between; after so many the next start tries again."""
 
 log = logging.getLogger("footnote")
 
 
-def begin(
-    settings: Settings, model: object, ingestions: Ingestions, warm: threading.Thread
-) -> threading.Thread | None:
-    """Look in the background after `warm` has ended; None if there is nothing to look for."""
-    from answer.engine import LlamaProcess
+def is_wanted(settings: Settings) -> bool:
+    """Whether there is something to look for, and it may be looked for."""
     from answer.engine.tuned import FILE
 
     looked = (models.models_folder(settings) / FILE).exists()
-    if looked or not settings.tune or is_address(settings.model):
-        return None
-    if not isinstance(model, LlamaProcess):
-        return None
-
-    def look() -> None:
-        warm.join()
-        _wait_for_quiet(model, ingestions)
-        try:
-            _look(settings, model)
-        except (AnswerError, OSError) as problem:
-            log.warning("which format of the weights is fastest could not be told: %s", problem)
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    return thread
+    return settings.tune and not looked and not is_address(settings.model)
 
 
-def _wait_for_quiet(model: "LlamaProcess", ingestions: Ingestions) -> None:
-    since, seen = time.monotonic(), model.waits.count
-    while time.monotonic() - since < QUIET_S:
-        time.sleep(POLL_S)
-        queue = model.queue
-        if model.waits.count != seen or queue.waiting or queue.writing or ingestions.going():
-            since, seen = time.monotonic(), model.waits.count
+@dataclass
+class FirstLook:
+    """Looks in the background, and has the model go on with what was found."""
 
+    settings: Settings
+    model: "LlamaProcess"
+    activity: Activity
+    ingestions: Ingestions
+    _over: threading.Event = field(default_factory=threading.Event)
 
-def _look(settings: Settings, model: "LlamaProcess") -> None:
-    from answer.engine.tuned import Setup
-    from answer.engine.tuning import describe, glance
+    def begin(self, warm: threading.Thread) -> threading.Thread:
+        """Start once `warm` has ended."""
 
-    log.info("looking, once, which format of the model's weights is fastest here")
-    source, limits = find_model(settings.model), models.engine_limits(settings)
-    found = glance(source, models.models_folder(settings), limits, LOOK_S)
-    if not found:
-        return
-    found.save(models.models_folder(settings))
-    if found.chosen != Setup.of(limits):
-        applied = models.applied_to(settings, source)
-        model.change(applied.weights, applied.limits)
+        def look() -> None:
+            warm.join()
+            try:
+                self._look()
+            except (AnswerError, OSError) as problem:
+                log.warning("which format of the weights is fastest is not known: %s", problem)
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        """Begin nothing more. What a look has started ends with this process."""
+        self._over.set()
+
+    def _look(self) -> None:
+        from answer.engine.tuning import glance
+
+        source, limits = find_model(self.settings.model), models.engine_limits(self.settings)
+        folder = models.models_folder(self.settings)
+        log.info("looking, once, when nobody asks, which format of the weights is fastest here")
+        for _ in range(TRIES):
+            self._wait_for_quiet()
+            if self._over.is_set():
+                return
+            asked = self.activity.count
+            found = glance(source, folder, limits, LOOK_S)
+            if found is None:
+                return
+            if self.activity.count == asked and not self._over.is_set():
+                found.save(folder)
+                self._go_on_with(found)
+                return
+
+    def _go_on_with(self, found: "Tuning") -> None:
+        from answer.engine.tuned import Setup
+        from answer.engine.tuning import describe
+
+        if found.chosen == Setup.of(models.engine_limits(self.settings)):
+            return
+        applied = models.applied_to(self.settings, find_model(self.settings.model))
+        self.model.change(applied.weights, applied.limits)
         log.info("the model goes on as was found fastest: %s", describe(found.chosen))
+        models.log_layers(self.model)
+
+    def _wait_for_quiet(self) -> None:
+        while not self._over.wait(POLL_S):
+            queue = self.model.queue
+            busy = queue.waiting or queue.writing
+            if not busy and self.activity.quiet_s >= QUIET_S and not self.ingestions.going():
+                return

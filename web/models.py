@@ -33,9 +33,17 @@ def start_model(settings: Settings) -> LanguageModel:
     except AnswerError:
         model.close()
         raise
-    if layers := getattr(model, "gpu_layers", 0):
-        log.info("a GPU has %d layers of the model", layers)
+    log_layers(model)
     return model
+
+
+def log_layers(model: LanguageModel) -> None:
+    """Say how many layers of the model a GPU has, where there may be one."""
+    import llama_cpp
+
+    layers = getattr(model, "gpu_layers", None)
+    if layers is not None and llama_cpp.llama_supports_gpu_offload():
+        log.info("a GPU has %d layers of the model", layers)
 
 
 def describe_model(settings: Settings) -> str:

@@ -128,6 +128,11 @@ def describe(error: Exception) -> tuple[HTTPStatus, str, str]:
     return HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong", detail
 
 
+def retry_after(error: Exception) -> dict[str, int]:
+    """Return in how many seconds to try again, if that can be told, as a field of a problem."""
+    return {"retry_after_s": math.ceil(error.retry_s)} if isinstance(error, ModelBusy) else {}
+
+
 def _known(error: Exception) -> Response:
     more = {"ingestion": error.run.id} if isinstance(error, IngestionGoesOn) else {}
     answer = problem(*describe(error), more)

@@ -15,7 +15,8 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer
 
-from web import LARGEST_REQUEST, create_app, first_look, wiring
+from web import LARGEST_REQUEST, create_app, wiring
+from web.first_look import FirstLook, is_wanted
 from web.guard import Guard
 from web.settings import Settings, SettingsError
 from web.uploads import LARGEST_UPLOAD
@@ -34,16 +35,29 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     _log_json()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    services = wiring.build(settings, create=True)
+    services, look = wiring.build(settings, create=True), None
     try:
         server = _bind(services)
         warm = wiring.warm_up(services)
         services.ingestions.resume()
-        first_look.begin(settings, services.model, services.ingestions, warm)
+        look = _first_look(services)
+        if look:
+            look.begin(warm)
         _announce(services, _port(server), as_json=as_json)
         server.run()
     finally:
+        if look:
+            look.stop()
         services.close()
+
+
+def _first_look(services: wiring.Services) -> FirstLook | None:
+    from answer.engine import LlamaProcess
+
+    model = services.model
+    if not isinstance(model, LlamaProcess) or not is_wanted(services.settings):
+        return None
+    return FirstLook(services.settings, model, services.activity, services.ingestions)
 
 
 def _bind(services: wiring.Services) -> waitress.server.BaseWSGIServer:

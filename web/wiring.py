@@ -14,6 +14,7 @@ from answer.gate import SupportScorer
 from answer.model import LanguageModel, is_address
 from answer.receipts import Receipts
 from retrieval import Embedder, Library, SentenceTransformerEmbedder
+from web.activity import Activity
 from web.ingestions import Ingestions
 from web.models import start_model
 from web.settings import NO_JUDGE, PREFIX, Settings
@@ -34,6 +35,7 @@ class Services:
     answerer: Answerer
     ingestions: Ingestions
     receipts: Receipts
+    activity: Activity = field(default_factory=Activity)
     warm: threading.Event = field(default_factory=threading.Event)
     """Set when the first question waits for nothing more to be loaded."""
 

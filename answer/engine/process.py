@@ -25,6 +25,7 @@ from answer.types import ModelCard, Usage, Waiting
 
 CRASH_LOOP_S = 10.0
 CRASH_PAUSE_S = 2.0
+GRACE_S = 1.0
 TELL_S = 1.0
 """Between two looks at the place in the queue."""
 LIKELY_S = 2.0
@@ -98,8 +99,6 @@ class LlamaProcess:
     @property
     def parameters(self) -> int | None:
         """How many the model has; None until it was loaded once."""
-        worker = self._worker
-        self._parameters = (worker.parameters if worker else None) or self._parameters
         return self._parameters
 
     @property
@@ -117,8 +116,7 @@ class LlamaProcess:
     @property
     def queue(self) -> Queue:
         """Who waits, and for how long one more would."""
-        worker = self._worker
-        calls = worker.calls if worker else []
+        calls = [call for worker in self._workers for call in worker.calls]
         waiting = sum(call.started is None for call in calls)
         behind = max(0, len(calls) + 1 - self._limits.sequences)
         wait_s = behind * self._answer_s / self._limits.sequences
@@ -127,10 +125,8 @@ class LlamaProcess:
     @property
     def figures(self) -> Figures:
         """What was done, also by workers that were lost."""
-        found = self._before
-        for worker in (self._retired, self._worker):
-            found = found + worker.figures if worker else found
-        return found
+        with self._lock:
+            return sum((worker.figures for worker in self._workers), self._before)
 
     @property
     def speed(self) -> tuple[float, float]:
@@ -188,16 +184,19 @@ class LlamaProcess:
                 raise ModelUnavailable(f"Loading {path.name} took too long.")
             self._card = self.card  # of the file the operator chose
             with self._lock:
-                if self._closed:
-                    raise ModelUnavailable("The service is stopping.")
+                if self._closed or not worker.alive:
+                    raise ModelUnavailable(f"{path.name} was loaded and did not stay.")
                 self._retire()
                 self._retired, self._worker = self._worker, worker
                 self._path, self._limits = path, limits
         except BaseException:
             worker.end("The service is stopping.")
             raise
+        if not worker.alive:  # and said so before it was ours
+            self._lost(worker)
         self._read_opening(worker)
-        while self._retired and self._retired.calls:
+        time.sleep(GRACE_S)  # for who has taken the old worker and not called it yet
+        while (retired := self._retired) and retired.calls:
             time.sleep(0.1)
         with self._lock:
             self._retire()
@@ -210,6 +209,10 @@ class LlamaProcess:
             self._retire()
         if worker:
             worker.end("The service is stopping.")
+
+    @property
+    def _workers(self) -> list[Worker]:
+        return [worker for worker in (self._retired, self._worker) if worker]
 
     def _retire(self) -> None:
         """End the worker that was replaced on purpose."""
@@ -297,6 +300,7 @@ class LlamaProcess:
             self._forget(worker)
             raise
         if ready:
+            self._parameters = worker.parameters
             self._read_opening(worker)
         return ready
 

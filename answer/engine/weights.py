@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,9 +98,11 @@ def sweep_made(folder: Path, wanted: Path) -> None:
 def _run(arguments: Sequence[str], most_s: float) -> str:
     command = [sys.executable, "-P", "-m", "answer.engine.weights", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    held, line = os.pipe()  # the child holds one end, and ends when we do
     try:
         done = subprocess.run(
             command,
+            stdin=held,
             capture_output=True,
             text=True,
             timeout=max(0.0, most_s),
@@ -108,6 +111,9 @@ def _run(arguments: Sequence[str], most_s: float) -> str:
         )
     except (subprocess.SubprocessError, OSError) as problem:
         raise ModelFailed("llama.cpp cannot put these weights into another format.") from problem
+    finally:
+        os.close(held)
+        os.close(line)
     return done.stdout
 
 
@@ -118,6 +124,14 @@ def _memory_bytes() -> int:
 def _there(folder: Path) -> Path:
     """Return the folder, or the nearest above it that is there."""
     return folder if folder.exists() or folder == folder.parent else _there(folder.parent)
+
+
+def _end_with_starter(draft: Path) -> None:
+    """Wait until nobody holds the line any more, and leave nothing behind."""
+    while os.read(0, 1024):
+        pass
+    draft.unlink(missing_ok=True)
+    os._exit(1)
 
 
 def _main(what: str, source: str, *more: str) -> int:
@@ -133,6 +147,7 @@ def _main(what: str, source: str, *more: str) -> int:
         sys.stdout.write(str(llama_cpp.llama_model_n_params(model)))
         return 0
     target, kind, threads = more
+    threading.Thread(target=_end_with_starter, args=[Path(target)], daemon=True).start()
     how = llama_cpp.llama_model_quantize_default_params()
     how.ftype, how.nthread, how.allow_requantize = int(kind), int(threads), True
     result = llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(how))

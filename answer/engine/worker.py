@@ -2,7 +2,7 @@
 
 In:   {"id": 1, "messages": [{"role", "content"}, …], "max_tokens": 64, "options": {…}}
       {"id": 2, "messages": […], "text": "a text to score"} · {"cancel": 1}
-Out:  {"ready": {"name", "context_tokens", "parameters"}} or {"unusable": "why"}, once
+Out:  {"ready": {"name", "context_tokens", "parameters", "gpu_layers"}} or {"unusable": "why"}, once
       {"id": 1, "started": true}, {"id": 1, "piece": "text"} …, and last one of
       {"id": 1, "usage": {…}, "score": -1.2, "scored": 3} · {"id": 1, "gone": true} ·
       {"id": 1, "error": "too_long" | "failed", "detail": "…"}

@@ -17,6 +17,7 @@ export class Turn {
   #number = ++turns;
   #shown = 0;
   #answer = null;
+  #position = null; // in the queue for the model
   #sources = new Map(); // by number: the citation, and the element with its quote
 
   constructor(question, { stop, again }) {
@@ -48,12 +49,15 @@ export class Turn {
   }
 
   waiting({ position, wait_s }) {
+    if (position === this.#position) return; // it is read aloud
+    this.#position = position;
     const others = position === 1 ? "next" : `number ${position}`;
     const seconds = Math.max(1, Math.round(wait_s));
     this.#state("working", `Waiting for the model: ${others}, about ${seconds} s…`);
   }
 
   sentence({ sentence, citations }) {
+    this.#state("working", "Writing…");
     this.#cite("Sources", citations);
     this.#say(sentence);
   }
