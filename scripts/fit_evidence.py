@@ -78,6 +78,8 @@ kind by that, whatever its share in MIX."""
 DISTRACTORS = 2
 """Paragraphs nobody asks about, for each that somebody does."""
 
+COLLEAGUES = 8
+"""Documents on other subjects that a library has beside one of ours that is asked about."""
 TELLING = 3
 """Characters of an answer that is not taken to stand in a sentence by chance."""
 
@@ -292,17 +294,19 @@ def _paragraph(row: Row) -> str:
 
 
 def _ask(snapshot: Snapshot, askings: Sequence[Asking]) -> Iterator[Found]:
+    elsewhere = _elsewhere(snapshot)
     for number, asking in enumerate(askings):
         print(f"\rasked {number}/{len(askings)}    ", end="", file=sys.stderr)
         asked = snapshot.ask(asking.row["question"])
         gold = _gold(asking.row) if asking.row["answerable"] else []
-        proposed = snapshot.proposed(asked)
+        others = elsewhere.get(asking.row["group"], frozenset())
+        filters = Filters(except_ids=tuple(others))
+        proposed = snapshot.proposed(asked, filters)
         right = {i: any(g in _key(p.passage.text) for g in gold) for i, p in proposed.items()}
         ids = [*proposed]
-        filters = None
         if asking.kind == "without_document":
             documents = {proposed[i].passage.document_id for i in ids if right[i]}
-            filters = Filters(except_ids=tuple(documents))
+            filters = Filters(except_ids=(*others, *documents))
         hits = snapshot.search(asked, limit=len(ids), filters=filters)
         if asking.kind == "without_paragraph":
             hits = [hit for hit in hits if not right.get(hit.first)]
@@ -313,6 +317,25 @@ def _ask(snapshot: Snapshot, askings: Sequence[Asking]) -> Iterator[Found]:
             np.array([right[i] for i in ids]),
             hits,
         )
+
+
+def _elsewhere(snapshot: Snapshot) -> dict[str, frozenset[str]]:
+    """Return, for who asks a document of ours, which others of ours are out of reach.
+
+    Each is of an organisation of its own, and a question seldom says which one it means. So each
+    has a library with COLLEAGUES documents on other subjects, and the encyclopedia.
+    """
+    documents = {d.title: d for d in workplace.documents()}
+    ids = {d.title: d.id for d in snapshot.allowed(None) if d.title in documents}
+    rng = random.Random(9)
+    found = {}
+    for title in sorted(ids):
+        subject = documents[title].subject
+        others = [t for t in sorted(ids) if documents[t].subject != subject]
+        near = {title, *rng.sample(others, COLLEAGUES)}
+        group = f"{workplace.SOURCE}:{title}"
+        found[group] = frozenset(i for t, i in ids.items() if t not in near)
+    return found
 
 
 def _again(found: Found, ranks: Matrix) -> Found:

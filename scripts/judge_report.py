@@ -11,7 +11,8 @@ A reader of the embedder's size that Footnote brings along: all-MiniLM-L6-v2 wit
 adapters and four heads ([its card](../answer/judge/CARD.md)). It reads a question together with a
 passage, sentence by sentence, and says which sentence answers, whether any does, which words of it
 do, and whether a passage bears out a claim. Printed by `python -m scripts.bench_judge KIT --write`
-on 2 cores. Nothing below was trained on, but for the overlaps that the card names.
+on 2 cores. Nothing below was trained on, nor anything that shares an article, a question or a
+paragraph with it.
 
 ## Asked as a reader asks
 
@@ -24,10 +25,10 @@ The questions of the end-to-end kit over its documents: eight candidates a quest
 
 ## Elsewhere
 
-What no training source is like: questions to the sample documents in `corpus/` (right is a sentence
-that holds the answer), the last questions of MTRAG-UN's conversations over all of its passages, and
-questions to filings of two companies (right is a sentence of a right passage, or of a right file).
-There is a row for each of these that was run.
+What was not trained on at all: questions to the sample documents in `corpus/` (right is a sentence
+that holds the answer; what we wrote to train on is of their kind), the last questions of
+MTRAG-UN's conversations over all of its passages, and questions to filings of two companies (right
+is a sentence of a right passage, or of a right file). There is a row for each that was run.
 
 {elsewhere}
 
@@ -146,7 +147,7 @@ def _draw_learning(card: Row) -> None:
     left.legend(frameon=False)
     curve = card["curve"]
     steps = [look["step"] for look in curve]
-    for name in ("squad2_train_pairs", "nq_open_gold", "selqa"):
+    for name in ("squad2_train_pairs", "nq_open_gold", "selqa", "workplace"):
         right.plot(steps, [look["hit1"][name] for look in curve], label=f"{name}: best is right")
     name = "squad2_train_pairs"
     right.plot(steps, [look["auc"][name] for look in curve], "--", label=f"{name}: area")

@@ -57,6 +57,8 @@ class Document:
     """A title and its sections."""
 
     title: str
+    subject: str
+    """The name of its file."""
     sections: list[Section] = field(default_factory=list)
 
     @property
@@ -86,17 +88,17 @@ def read(file: Path) -> list[Document]:
     for number, raw in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         line = raw.strip()
         try:
-            _take(found, line)
+            _take(found, line, file.stem)
         except (BadDocument, IndexError) as error:
             raise BadDocument(f"{file.name}, line {number}: {error} in {line!r}") from error
     return found
 
 
-def _take(found: list[Document], line: str) -> None:
+def _take(found: list[Document], line: str, subject: str) -> None:
     """Add a line to the last document."""
     sign, text = line[:2].strip(), line[2:].strip()
     if line.startswith("# "):
-        found.append(Document(text))
+        found.append(Document(text, subject))
     elif line.startswith("## "):
         found[-1].sections.append(Section(line[3:].strip()))
     elif sign == "?":
