@@ -213,11 +213,13 @@ def test_a_question_in_another_script_is_left_to_the_features(sample_shelf: Shel
     hits = snapshot.search(snapshot.ask("annual leave"))
     features = FeatureScorer(sample_shelf.embedder)
 
-    judged = judged_by(sample_shelf.embedder, JUDGE).judge(asked, hits)
+    judgement = judged_by(sample_shelf.embedder, JUDGE)
+    judged = judgement.judge(asked, hits)
 
     assert judged is not None
     rough, _ = features.best(judged.rows, 1)
-    assert judged.order[0] == int(rough.argmax())
+    scores = judgement.scorer.score(asked.query.text, judged.candidates, judged.rows)
+    assert int(scores.logits.argmax()) == int(rough.argmax())
     assert JUDGE.supports([("Δεν ισχύει.", "The fee is £12.")]) == [None]
 
 
