@@ -1,7 +1,8 @@
 """What the model is shown: a fixed instruction, numbered evidence, the question.
 
 Small models are told little and shown the evidence alone: places and rules distract them. Larger
-ones are told where each source stands, and cite by number (measured: docs/decisions.md).
+ones are told where each source stands, and cite by number. Where the line is drawn is a guess:
+`scripts/bench_prompts.py` compares the forms for a model.
 """
 
 import hashlib
