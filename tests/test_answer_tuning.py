@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -301,6 +302,19 @@ def test_a_service_looks_once_it_serves_and_only_once(shelf: Shelf) -> None:
     assert found
     assert found.model == SOURCE.stem
     assert not first_look.is_wanted(Settings(home=shelf.home, tune=True))
+
+
+def test_weights_that_were_left_half_made_are_swept_and_those_being_made_are_not(
+    tmp_path: Path,
+) -> None:
+    stale, fresh = tmp_path / "draft-1.gguf", tmp_path / "draft-2.gguf"
+    for draft in (stale, fresh):
+        draft.write_bytes(b"half")
+    os.utime(stale, (1, 1))
+
+    weights.sweep_drafts(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == [fresh.name]
 
 
 def test_no_look_is_wanted_where_it_may_not_be_or_a_server_has_the_model(tmp_path: Path) -> None:

@@ -68,9 +68,11 @@ class FirstLook:
 
     def _look(self) -> None:
         from answer.engine.tuning import glance
+        from answer.engine.weights import sweep_drafts
 
         source, limits = find_model(self.settings.model), models.engine_limits(self.settings)
         folder = models.models_folder(self.settings)
+        sweep_drafts(folder)  # of a look that the end of the service cut off
         log.info("looking, once, when nobody asks, which format of the weights is fastest here")
         for _ in range(TRIES):
             self._wait_for_quiet()

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ MADE = re.compile(r"[0-9a-f]{16}-(?:" + "|".join(FORMATS) + r")\.gguf")
 """What `kept` calls files."""
 MAKE_S = 1800.0
 COUNT_S = 60.0
+STALE_S = 60.0
 
 
 def sha256_of(path: Path) -> str:
@@ -93,6 +95,13 @@ def sweep_made(folder: Path, wanted: Path) -> None:
     for path in list(folder.iterdir()) if folder.is_dir() else ():
         if MADE.fullmatch(path.name) and path != wanted:
             path.unlink(missing_ok=True)
+
+
+def sweep_drafts(folder: Path) -> None:
+    """Delete what was left half made by a process that ended: nobody has written to it of late."""
+    for draft in folder.glob(f"{DRAFT}*.gguf"):
+        if time.time() - draft.stat().st_mtime > STALE_S:
+            draft.unlink(missing_ok=True)
 
 
 def _run(arguments: Sequence[str], most_s: float) -> str:
