@@ -12,7 +12,7 @@ from answer.conversation import Conversations
 from answer.errors import AnswerError, ModelBusy
 from answer.evidence import Judgement
 from answer.gate import SupportScorer, check
-from answer.hints import hint
+from answer.hints import refusal
 from answer.model import LanguageModel, Message
 from answer.parts import parts_of
 from answer.prompt import Form, build_prompt, version
@@ -157,8 +157,8 @@ class Answerer:
         draft.found(parts, self._threshold)
         if draft.probability < self._threshold:
             nearest = tuple(replace(cited, answer=None) for cited in _nearest(parts))
-            draft.hint = hint(" ".join(p.searched for p in parts), snapshot, ask.filters)
-            yield draft.not_found(nearest, _why(snapshot, ask.filters))
+            searched = " ".join(part.searched for part in parts)
+            yield draft.not_found(nearest, *refusal(searched, snapshot, ask.filters))
             return
         answerable = [part for part in parts if part.probability >= self._threshold]
         yield Found(_nearest(answerable))
@@ -264,7 +264,6 @@ class _Draft:
     searched_for: str | None = None
     unanswered: tuple[str, ...] = ()
     reason: str | None = None
-    hint: str | None = None
     sentences: list[Sentence] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
@@ -313,9 +312,9 @@ class _Draft:
         reason = self.reason or "nothing the model wrote is borne out by the documents"
         return self._answer(Status.QUOTED, reason)
 
-    def not_found(self, nearest: tuple[Citation, ...], reason: str) -> Answer:
-        """Return the refusal, with what is nearest."""
-        return self._answer(Status.NOT_FOUND, reason, nearest)
+    def not_found(self, nearest: tuple[Citation, ...], reason: str, hint: str | None) -> Answer:
+        """Return the refusal, with what is nearest and how to ask instead."""
+        return replace(self._answer(Status.NOT_FOUND, reason, nearest), hint=hint)
 
     def _answer(
         self, status: Status, reason: str | None, nearest: tuple[Citation, ...] = ()
@@ -346,7 +345,6 @@ class _Draft:
             searched_for=self.searched_for,
             unanswered=self.unanswered,
             read=tuple(sorted(self.read)),
-            hint=self.hint,
         )
 
     def _elapsed(self) -> int:
@@ -376,15 +374,6 @@ def _sentences(
         text = text[last:]
     if text.strip() and not used.cut_short:
         yield text.strip()
-
-
-def _why(snapshot: Snapshot, filters: Filters | None) -> str:
-    """Return why nothing was found."""
-    if not len(snapshot):
-        return "there are no documents yet"
-    if not snapshot.allowed(filters):
-        return "no document matches the filter"
-    return "the documents do not say"
 
 
 def _nearest(parts: Sequence[_Part]) -> tuple[Citation, ...]:

@@ -1,4 +1,4 @@
-"""What a reader whose question was not answered can do about it."""
+"""Why a question was not answered, and what its reader can do about it."""
 
 from retrieval import Filters
 from retrieval.snapshot import Snapshot
@@ -8,19 +8,22 @@ NAMED = 3
 """Words that are named at most."""
 
 
-def hint(question: str, snapshot: Snapshot, filters: Filters | None) -> str | None:
-    """Return how a question, as it was searched for, could be asked with more success; None if
-    there are no documents."""
+def refusal(question: str, snapshot: Snapshot, filters: Filters | None) -> tuple[str, str | None]:
+    """Return why nothing was found, and how a question, as it was searched for, could be asked with
+    more success; None if there are no documents."""
     if not len(snapshot):
-        return None
+        return "there are no documents yet", None
     allowed = len(snapshot.allowed(filters))
     if not allowed:
-        return "Choose a wider filter, or none."
+        return "no document matches the filter", "Choose a wider filter, or none."
+    return "the documents do not say", _hint(question, snapshot, len(snapshot) - allowed)
+
+
+def _hint(question: str, snapshot: Snapshot, left_out: int) -> str:
     unknown = snapshot.unknown(question)[:NAMED]
     if unknown:
         named = " or ".join(f"“{word}”" for word in unknown)
         return f"No document has {named}. Try another word for it."
-    left_out = len(snapshot) - allowed
     if left_out:
         documents = "1 document is" if left_out == 1 else f"{left_out} documents are"
         return f"{documents} left out by the filter: try without it."

@@ -205,10 +205,11 @@ class Snapshot:
     def unknown(self, text: str) -> list[str]:
         """Return the telling words of a text that no passage has in any form, each once.
 
-        Single letters are what is left of contractions, and scripts without spaces have no words.
+        Single letters are what is left of contractions, numbers are written in many ways, and
+        scripts without spaces have no words.
         """
         found = dict.fromkeys(content_words(text))
-        telling = [word for word in found if len(word) > 1 and not SPACELESS.search(word)]
+        telling = [w for w in found if len(w) > 1 and w.isalpha() and not SPACELESS.search(w)]
         counts = self._vocabulary.counts({stem(word) for word in telling})
         return [word for word in telling if not counts.get(stem(word))]
 

@@ -18,33 +18,24 @@ everything else are as they are. Forms:
 Prints, for each, what the scorer prints, as one JSON line, with the time to write an answer.
 """
 
-import argparse
 import json
 import re
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 from answer import Answerer
 from answer.engine import LlamaProcess
 from answer.engine.options import WriteOptions
-from answer.evidence import FeatureScorer, Judgement
-from answer.judge import Judge, JudgeScorer
+from answer.evidence import Judgement
+from answer.judge import JudgeScorer
 from answer.model import Message, Piece
 from answer.prompt import DATA, Form, build_prompt
 from answer.types import Evidence, ModelCard
-from retrieval import Hit, SentenceTransformerEmbedder
-from retrieval.ranking import Asked
-from scripts.bench_truth import reply, scored
-from scripts.libraries import library_of
+from scripts.end_to_end import Opened, Remembering, opened, options, reply, scored
 from web.models import start_model
-from web.settings import Settings
-from web.wiring import stay_offline
 
 SAME = "with the words of the numbered sources and nothing else."
 ANSWER_FIRST = (
@@ -109,68 +100,30 @@ class Asking:
         """Leave it to who started it."""
 
 
-class Remembering(Judgement):
-    """Selects evidence once for each question, since all forms are given the same."""
-
-    def __init__(self, inner: Judgement) -> None:
-        super().__init__(inner.scorer)
-        self.inner = inner
-        self.memory: dict[str, list[Evidence]] = {}
-
-    def select(self, asked: Asked, hits: Sequence[Hit], limit: int) -> list[Evidence]:
-        """Return what was selected, once."""
-        key = asked.query.text
-        if key not in self.memory:
-            self.memory[key] = self.inner.select(asked, hits, limit)
-        return [*self.memory[key]]
-
-
 def main() -> None:
     """Answer, score and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("kit", type=Path)
-    parser.add_argument("--set", type=Path, help="another set, made like e2e/")
-    parser.add_argument("--home", type=Path, help="where to keep the library")
-    parser.add_argument("--only", default=",".join(["none", *WAYS]), help="which forms")
-    parser.add_argument("--limit", type=int, help="of the questions, the first so many")
-    given = parser.parse_args()
-    asked = given.set or given.kit / "e2e"
-    lines = (asked / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    questions = [json.loads(line) for line in lines][: given.limit]
-    keeping = nullcontext(given.home) if given.home else tempfile.TemporaryDirectory()
-    with keeping as home:
-        settings = Settings(home=Path(home))
-        stay_offline(settings)
-        for name, answerer in _forms(asked, settings, given.only.split(",")):
-            replies = [reply(question, answerer) for question in questions]
+    given = options(__doc__, ["none", *WAYS])
+    with opened(given) as asked:
+        for name, answerer in _forms(asked, given.only):
+            replies = [reply(question, answerer) for question in asked.questions]
             took = [r["seconds"] - r["first_token_s"] for r in replies if r["status"] == "answered"]
-            figures = scored(given.kit, asked, replies, name)
+            figures = scored(given.kit, asked.folder, replies, name)
             figures |= {"bench": "prompts", "writing_s": round(statistics.median(took or [0]), 3)}
             print(json.dumps(figures), flush=True)
 
 
-def _forms(
-    asked: Path, settings: Settings, wanted: Sequence[str]
-) -> Iterator[tuple[str, Answerer]]:
+def _forms(asked: Opened, wanted: Sequence[str]) -> Iterator[tuple[str, Answerer]]:
     """Yield each form while it can be asked."""
-    embedder = SentenceTransformerEmbedder(graphs=settings.home / "models" / "onnx")
-    library = library_of(asked / "documents", settings.home, embedder)
-    judge = Judge(settings.home / "models" / "judge")
-    judgement = Remembering(Judgement(JudgeScorer(judge, FeatureScorer(embedder))))
-    model = start_model(settings)
-    if not isinstance(model, LlamaProcess):
-        raise SystemExit("This compares forms for a model on this machine, not on a server.")
-    usual: dict[str, Any] = {"judgement": judgement, "threshold": 0.5, "support": judge}
-    try:
+    judgement = Remembering(Judgement(JudgeScorer(asked.judge, asked.features)))
+    with closing(start_model(asked.settings)) as model:
+        if not isinstance(model, LlamaProcess):
+            raise SystemExit("This compares forms for a model on this machine, not on a server.")
         for name in wanted:
             way = WAYS.get(name)
             build = patch("answer.answerer.build_prompt", way.build) if way else nullcontext()
             asking = Asking(model, way.grammar) if way else None
             with build:
-                yield name, Answerer(library, asking, passages=settings.passages, **usual)
-    finally:
-        model.close()
-        library.close()
+                yield name, asked.answerer(asking, judgement=judgement)
 
 
 def _with(instruction: str) -> Build:

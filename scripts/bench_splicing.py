@@ -1,6 +1,6 @@
 """Sources whose keys and values were computed once, spliced into prompts, or prompts read whole.
 
-    python -m scripts.bench_splicing KIT [--home FOLDER] [--limit N] [--only NAME,…]
+    python -m scripts.bench_splicing KIT [--set FOLDER] [--home FOLDER] [--only NAME,…] [--limit N]
 
 After EPIC/LegoLink (Hu et al. 2024) and APE (Yang et al. 2025). Each source is read behind the
 instructions alone. For a prompt its cells are moved to where the source stands and shared, and the
@@ -10,33 +10,22 @@ there already: the time is the best that can be had. Ways: whole, first_0, first
 read again), apart. Everything else is as in `bench_prompts`. Prints one JSON line for each.
 """
 
-import argparse
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
-from answer import Answerer
 from answer.engine import EngineLimits
 from answer.engine.context import Context, Logits, Row
 from answer.engine.template import Template
-from answer.evidence import FeatureScorer, Judgement
-from answer.judge import Judge, JudgeScorer
+from answer.evidence import Judgement
+from answer.judge import JudgeScorer
 from answer.model import Message, Piece, find_model
 from answer.types import ModelCard, Usage
-from retrieval import SentenceTransformerEmbedder
-from scripts.bench_prompts import Remembering
-from scripts.bench_truth import reply, scored
-from scripts.libraries import library_of
-from web.settings import Settings
-from web.wiring import stay_offline
+from scripts.end_to_end import Remembering, opened, options, reply, scored
 
 ANSWER, OPENING, SOURCE = 0, 1, 2
 """Sequences; each source has one of its own from the last on."""
@@ -64,6 +53,7 @@ class Spliced:
         self._way = way
         self.first_s: list[float] = []
         self.read: list[int] = []
+        self._count = 0
 
     @property
     def parameters(self) -> int | None:
@@ -122,7 +112,7 @@ class Spliced:
         return at
 
     def _read(self, sequence: int, tokens: Sequence[int], at: int) -> Logits:
-        self._count = getattr(self, "_count", 0) + len(tokens)
+        self._count += len(tokens)
         rows = [Row(t, at + i, sequence, i + 1 == len(tokens)) for i, t in enumerate(tokens)]
         return self._context.decode(rows)[-1] if rows else self._context.decode([])
 
@@ -144,33 +134,18 @@ class Spliced:
 
 def main() -> None:
     """Answer, score and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("kit", type=Path)
-    parser.add_argument("--home", type=Path, help="where to keep the library")
-    parser.add_argument("--limit", type=int, help="of the questions, the first so many")
-    parser.add_argument("--only", default=",".join([*WAYS, APART]), help="which ways")
-    given = parser.parse_args()
-    asked = given.kit / "e2e"
-    lines = (asked / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    questions = [json.loads(line) for line in lines][: given.limit]
-    keeping = nullcontext(given.home) if given.home else tempfile.TemporaryDirectory()
-    with keeping as home:
-        settings = Settings(home=Path(home))
-        stay_offline(settings)
-        embedder = SentenceTransformerEmbedder(graphs=settings.home / "models" / "onnx")
-        library = library_of(asked / "documents", settings.home, embedder)
-        judge = Judge(settings.home / "models" / "judge")
-        judgement = Remembering(Judgement(JudgeScorer(judge, FeatureScorer(embedder))))
-        usual: dict[str, Any] = {"judgement": judgement, "threshold": 0.5, "support": judge}
+    given = options(__doc__, [*WAYS, APART])
+    with opened(given) as asked:
+        judgement = Remembering(Judgement(JudgeScorer(asked.judge, asked.features)))
         context = Context(str(find_model(None)), EngineLimits())
-        for way in given.only.split(","):
+        for way in given.only:
             model = Spliced(context, way)
-            answerer = Answerer(library, model, passages=settings.passages, **usual)
-            figures = scored(given.kit, asked, [reply(q, answerer) for q in questions], way)
+            answerer = asked.answerer(model, judgement=judgement)
+            replies = [reply(question, answerer) for question in asked.questions]
+            figures = scored(given.kit, asked.folder, replies, way)
             ms = statistics.median(model.first_s) * 1000
             more = {"first_token_ms": round(ms, 1), "tokens_read": statistics.median(model.read)}
             print(json.dumps({**figures, "bench": "splicing", **more}), flush=True)
-        library.close()
 
 
 if __name__ == "__main__":

@@ -15,30 +15,21 @@ read by the product's own job (--home keeps the library), its questions put to t
 Prints, for each, what the scorer prints, as one JSON line.
 """
 
-import argparse
 import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from answer import Answerer, Ask
-from answer.evidence import FeatureScorer, Judgement
+from answer import Answerer
+from answer.evidence import Judgement
 from answer.gate import SupportScorer, Verdict, check
-from answer.judge import Judge, JudgeScorer
 from answer.types import Evidence
-from retrieval import Hit, SentenceTransformerEmbedder
+from retrieval import Hit
 from retrieval.ranking import Asked
-from scripts.libraries import library_of
+from scripts.end_to_end import Opened, opened, options, reply, scored
 from web.models import start_model
-from web.schema import AnswerReply
-from web.settings import Settings
-from web.wiring import stay_offline
 
 VARIANTS = ("whole", "no_gate", "no_model", "no_judge", "no_evidence")
 
@@ -59,54 +50,25 @@ class FirstSentences(Judgement):
 
 def main() -> None:
     """Answer, score and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("kit", type=Path)
-    parser.add_argument("--set", type=Path, help="another set, made like e2e/")
-    parser.add_argument("--home", type=Path, help="where to keep the library")
-    parser.add_argument("--only", default=",".join(VARIANTS), help="which variants")
-    parser.add_argument("--limit", type=int, help="of the questions, the first so many")
-    given = parser.parse_args()
-    asked = given.set or given.kit / "e2e"
-    lines = (asked / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    questions = [json.loads(line) for line in lines][: given.limit]
-    keeping = nullcontext(given.home) if given.home else tempfile.TemporaryDirectory()
-    with keeping as home:
-        settings = Settings(home=Path(home))
-        stay_offline(settings)
-        for name, answerer in _variants(asked, settings, given.only.split(",")):
-            replies = [reply(question, answerer) for question in questions]
-            print(json.dumps(scored(given.kit, asked, replies, name)), flush=True)
+    given = options(__doc__, VARIANTS)
+    with opened(given) as asked:
+        for name, answerer in _variants(asked, given.only):
+            replies = [reply(question, answerer) for question in asked.questions]
+            figures = scored(given.kit, asked.folder, replies, name)
+            print(json.dumps({"bench": "truth", **figures}), flush=True)
 
 
-def _variants(
-    asked: Path, settings: Settings, wanted: Sequence[str]
-) -> Iterator[tuple[str, Answerer]]:
+def _variants(asked: Opened, wanted: Sequence[str]) -> Iterator[tuple[str, Answerer]]:
     """Yield each variant while it can be asked."""
-    embedder = SentenceTransformerEmbedder(graphs=settings.home / "models" / "onnx")
-    library = library_of(asked / "documents", settings.home, embedder)
-    judge = Judge(settings.home / "models" / "judge")
-    model = start_model(settings)
-    features = FeatureScorer(embedder)
-    judged = Judgement(JudgeScorer(judge, features))
-    usual: dict[str, Any] = {
-        "model": model,
-        "judgement": judged,
-        "threshold": 0.5,
-        "support": judge,
-    }
     others: dict[str, dict[str, Any]] = {
-        "no_model": {"model": None},
-        "no_judge": {"judgement": Judgement(features), "support": None},
-        "no_evidence": {"judgement": FirstSentences(features), "threshold": 0.0},
+        "no_judge": {"judgement": Judgement(asked.features), "support": None},
+        "no_evidence": {"judgement": FirstSentences(asked.features), "threshold": 0.0},
     }
-    try:
+    with closing(start_model(asked.settings)) as model:
         for name in wanted:
             with patch("answer.answerer.check", _passing if name == "no_gate" else check):
-                parts = usual | others.get(name, {})
-                yield name, Answerer(library, passages=settings.passages, **parts)
-    finally:
-        model.close()
-        library.close()
+                writes = None if name == "no_model" else model
+                yield name, asked.answerer(writes, **others.get(name, {}))
 
 
 def _passing(
@@ -114,38 +76,6 @@ def _passing(
 ) -> Verdict:
     """Let everything through, resting on the best evidence."""
     return replace(check(written, evidence, question), evidence=0, reason=None)
-
-
-def reply(question: dict[str, Any], answerer: Answerer) -> dict[str, Any]:
-    """Return the reply to a question as the scorer reads it."""
-    found = answerer.answer(Ask(question["question"]))
-    said = AnswerReply.of(found).model_dump()
-    seconds = found.timings.total / 1000
-    first = found.timings.first_token / 1000
-    kept = {name: said[name] for name in ("status", "text", "citations")}
-    return {"id": question["id"], **kept, "seconds": seconds, "first_token_s": first}
-
-
-def scored(kit: Path, asked: Path, replies: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return what the scorer says of replies."""
-    with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
-        file.writelines(json.dumps(one) + "\n" for one in replies)
-        file.flush()
-        command = [sys.executable, str(kit / "score.py"), str(asked), "--replies", file.name]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    *kinds, last = [json.loads(line) for line in said.splitlines()]
-    statuses = [one["status"] for one in replies]
-    written = [len(one["text"].split()) for one in replies if one["text"]]
-    return {
-        "bench": "truth",
-        "set": asked.name,
-        "variant": name,
-        **{kind.pop("kind"): kind for kind in kinds},
-        **last,
-        "statuses": {status: statuses.count(status) for status in sorted(set(statuses))},
-        "words_of_replies": sorted(written)[len(written) // 2] if written else 0,
-        "most_words": max(written, default=0),
-    }
 
 
 if __name__ == "__main__":

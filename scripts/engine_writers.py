@@ -85,7 +85,7 @@ def baseline(path: Path, threads: int) -> Iterator[Writer]:
 def server(program: Path, path: Path, threads: int) -> Iterator[Writer]:
     """llama.cpp's own server with continuous batching and a slot for each who asks, else as it
     comes; asked by our client of such servers."""
-    port = _free_port()
+    port = free_port()
     command = [
         *(str(program), "--model", str(path), "--port", str(port), "--threads", str(threads)),
         *("--parallel", str(SLOTS), "--ctx-size", str(SLOTS * SLOT_TOKENS)),
@@ -128,7 +128,8 @@ def _retry(write: Writer, most_s: float) -> None:
             time.sleep(1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -15,16 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from answer.model import find_model
+from scripts.engine_writers import free_port
 
 Reply = Callable[["Exchange"], None]
 KEY = "the-key-to-the-server"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class llama_server:  # noqa: N801 - reads as a verb in a with statement

@@ -184,6 +184,7 @@ def test_a_filter_that_leaves_nothing_refuses(fees: Shelf) -> None:
         ("Who signs the dog licence?", "No document has “signs”."),
         ("Doesn't the dog's fee rise?", "No document has “rise”."),
         ("what's the yearly fee for dog licnece", "Try the words that the documents use"),
+        ("Is the dog licence fee 10000 or £1,200?", "Try the words that the documents use"),
         ("犬の登録料はいくらですか", "Try the words that the documents use"),
         ("Is the guide dogs town hall street renewed?", "Try the words that the documents use"),
     ],

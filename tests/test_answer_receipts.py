@@ -384,7 +384,7 @@ def test_erasing_that_was_cut_off_is_told_and_made_up_for_when_a_service_starts(
 
 
 def test_it_is_decided_of_every_field_whether_it_outlives_an_erased_document() -> None:
-    taken_out = {"withheld", "searched_for"}
+    taken_out = {"withheld", "searched_for", "hint"}
     assert {f.name for f in fields(Answer)} == OF_AN_ANSWER | taken_out
     assert {f.name for f in fields(Citation)} == OF_A_CITATION | {
         *("title", "heading", "quote", "answer", "date")

@@ -15,12 +15,12 @@ from answer.errors import AnswerError, ModelBusy, ModelFailed, ModelUnavailable,
 from answer.model import Message, Piece
 from answer.remote import Patience, RemoteModel, Server, parse_address
 from answer.types import ModelCard, Usage
+from scripts.engine_writers import free_port
 from tests.model_servers import (
     KEY,
     Exchange,
     FaultyServer,
     Reply,
-    free_port,
     lists,
     llama_server,
     says,

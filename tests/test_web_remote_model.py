@@ -16,8 +16,8 @@ from web.wiring import stay_offline
 
 
 def copy_the_evidence(exchange: Exchange) -> None:
-    """Write what the first source in the prompt says."""
-    first = re.search(r"^\[1\] (.*)$", exchange.body["messages"][-1]["content"], re.M)
+    """Write what the first source in the prompt says, without where it is from."""
+    first = re.search(r"^\[1\] \(.*?\) (.*)$", exchange.body["messages"][-1]["content"], re.M)
     assert first
     writes(first[1])(exchange)
 
@@ -57,7 +57,8 @@ def test_a_server_writes_the_answer_and_the_gate_checks_it_all_the_same(
 
     assert answer["status"] == "answered"
     assert answer["model"] == {"name": "second", "sha256": None}
-    assert answer["usage"] == {"prompt_tokens": 7, "cached_tokens": 5, "completion_tokens": 4}
+    used = {"prompt_tokens": 7, "cached_tokens": 5, "completion_tokens": 4}
+    assert answer["usage"] == {**used, "sources": 4, "left_out": 0}
     assert invented["status"] == "quoted"
     assert invented["withheld"]
     assert (down["status"], down["reason"]) == ("quoted", "The model's server cannot be reached.")

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from answer import Answer, Event, Found, Said
 from answer.types import Waiting
 from web import metrics, openapi
-from web.problems import InvalidRequest, describe, retry_after
+from web.problems import InvalidRequest, describe, retry_s
 from web.schema import (
     AnswerReply,
     AskRequest,
@@ -93,8 +93,10 @@ def _stream(events: Iterator[Event], close: object) -> Response:
                 yield _event_of(happened)
         except Exception as error:
             status, title, detail = describe(error)
-            told = {"title": title, "status": status, "detail": detail}
-            yield event("problem", {**told, **retry_after(error)})
+            told: dict[str, object] = {"title": title, "status": status, "detail": detail}
+            if (seconds := retry_s(error)) is not None:
+                told["retry_after_s"] = seconds
+            yield event("problem", told)
         finally:
             if callable(close):
                 close()

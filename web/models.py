@@ -39,10 +39,8 @@ def start_model(settings: Settings) -> LanguageModel:
 
 def log_layers(model: LanguageModel) -> None:
     """Say how many layers of the model a GPU has, where there may be one."""
-    import llama_cpp
-
     layers = getattr(model, "gpu_layers", None)
-    if layers is not None and llama_cpp.llama_supports_gpu_offload():
+    if layers is not None:
         log.info("a GPU has %d layers of the model", layers)
 
 

@@ -128,9 +128,11 @@ def describe(error: Exception) -> tuple[HTTPStatus, str, str]:
     return HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong", detail
 
 
-def retry_after(error: Exception) -> dict[str, int]:
-    """Return in how many seconds to try again, if that can be told, as a field of a problem."""
-    return {"retry_after_s": math.ceil(error.retry_s)} if isinstance(error, ModelBusy) else {}
+def retry_s(error: Exception) -> int | None:
+    """Return in how many seconds to try again what failed; None if that would not help."""
+    if isinstance(error, ModelBusy):
+        return math.ceil(error.retry_s)
+    return RETRY_S if isinstance(error, (IngestionGoesOn, TooManyFollowers, ModelFailed)) else None
 
 
 def _known(error: Exception) -> Response:
@@ -138,10 +140,8 @@ def _known(error: Exception) -> Response:
     answer = problem(*describe(error), more)
     if isinstance(error, Unauthorised):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="footnote"'
-    if isinstance(error, ModelBusy):
-        answer.headers["Retry-After"] = str(math.ceil(error.retry_s))
-    if isinstance(error, (IngestionGoesOn, TooManyFollowers, ModelFailed)):
-        answer.headers["Retry-After"] = str(RETRY_S)
+    if (seconds := retry_s(error)) is not None:
+        answer.headers["Retry-After"] = str(seconds)
     return answer
 
 

@@ -102,9 +102,10 @@ class Worker:
         return None if found is None else int(found)
 
     @property
-    def gpu_layers(self) -> int:
-        """How many layers a GPU has; 0 until the model is loaded."""
-        return int(self._greeting.get("ready", {}).get("gpu_layers", 0))
+    def gpu_layers(self) -> int | None:
+        """How many layers a GPU has; None if this build uses none, or until the model is loaded."""
+        found = self._greeting.get("ready", {}).get("gpu_layers")
+        return None if found is None else int(found)
 
     def call(self, call: Call, request: Reply, *, most: int) -> bool:
         """Send a request and return True, unless `most` are under way; its replies say the rest."""

@@ -7,12 +7,17 @@ import llama_cpp.llama_cpp as llama
 EIGHTHS = 8
 
 
+def uses_gpus() -> bool:
+    """Whether this build of llama.cpp can put layers on a GPU."""
+    return bool(llama.llama_supports_gpu_offload())
+
+
 def offers(path: str) -> list[int]:
     """Return numbers of layers to try on the GPU, the most first; [0] if the build uses none.
 
     llama.cpp says whether a number fits only by trying. The last is 0: the processor alone.
     """
-    if not llama.llama_supports_gpu_offload():
+    if not uses_gpus():
         return [0]
     layers = _blocks(path) + 1  # and the one that turns states into words
     return sorted({layers * part // EIGHTHS for part in range(EIGHTHS + 1)}, reverse=True)

@@ -102,10 +102,10 @@ class LlamaProcess:
         return self._parameters
 
     @property
-    def gpu_layers(self) -> int:
-        """How many layers of the model a GPU has."""
+    def gpu_layers(self) -> int | None:
+        """How many layers of the model a GPU has; None if this build of llama.cpp uses none."""
         worker = self._worker
-        return worker.gpu_layers if worker else 0
+        return worker.gpu_layers if worker else None
 
     @property
     def pid(self) -> int | None:

@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from answer.errors import ModelFailed
 from retrieval.files import DRAFT, make_folder, sync_folder
+from retrieval.lifeline import end_with_starter
 
 AS_THEY_ARE = "source"
 FORMATS: dict[str, tuple[int, float, float]] = {
@@ -135,14 +135,6 @@ def _there(folder: Path) -> Path:
     return folder if folder.exists() or folder == folder.parent else _there(folder.parent)
 
 
-def _end_with_starter(draft: Path) -> None:
-    """Wait until nobody holds the line any more, and leave nothing behind."""
-    while os.read(0, 1024):
-        pass
-    draft.unlink(missing_ok=True)
-    os._exit(1)
-
-
 def _main(what: str, source: str, *more: str) -> int:
     """Do one of the two, in a process that may crash over a damaged file."""
     import llama_cpp
@@ -156,7 +148,7 @@ def _main(what: str, source: str, *more: str) -> int:
         sys.stdout.write(str(llama_cpp.llama_model_n_params(model)))
         return 0
     target, kind, threads = more
-    threading.Thread(target=_end_with_starter, args=[Path(target)], daemon=True).start()
+    end_with_starter(lambda: Path(target).unlink(missing_ok=True))
     how = llama_cpp.llama_model_quantize_default_params()
     how.ftype, how.nthread, how.allow_requantize = int(kind), int(threads), True
     result = llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(how))

@@ -24,6 +24,7 @@ from answer.engine.batching import Batching
 from answer.engine.context import Context, Unusable
 from answer.engine.jobs import Job
 from answer.engine.limits import EngineLimits
+from answer.engine.offload import uses_gpus
 from answer.engine.options import WriteOptions
 from answer.engine.sampling import GrammarInvalid, Sampler
 from answer.engine.template import Template
@@ -109,9 +110,8 @@ def serve(path: str, limits: EngineLimits) -> None:
         threading.Thread(target=loop, daemon=True).start()
     name = context.metadata("general.name")
     told = {"name": name, "context_tokens": limits.context_tokens}
-    outbox.send(
-        {"ready": {**told, "parameters": context.parameters, "gpu_layers": context.gpu_layers}}
-    )
+    layers = context.gpu_layers if uses_gpus() else None
+    outbox.send({"ready": {**told, "parameters": context.parameters, "gpu_layers": layers}})
     while True:
         _take_in(batching, arrived)
         working.set()
