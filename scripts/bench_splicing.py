@@ -69,10 +69,10 @@ class Spliced:
         self._context.clear()
         self._read(OPENING, opening, 0)
         for number, source in enumerate(sources):
-            self._context.share(OPENING, SOURCE + number, 0, len(opening))
+            self._share(OPENING, SOURCE + number, 0, len(opening))
             self._read(SOURCE + number, source.text, len(opening))
         began, self._count = time.perf_counter(), 0
-        self._context.share(OPENING, ANSWER, 0, len(opening))
+        self._share(OPENING, ANSWER, 0, len(opening))
         at = self._place(sources, len(opening))
         logits = self._read(ANSWER, rest, at)
         self.first_s.append(time.perf_counter() - began)
@@ -95,7 +95,7 @@ class Spliced:
         for number, source in enumerate(sources):
             mine = SOURCE + number
             if self._way == APART:
-                self._context.share(mine, ANSWER, behind, behind + len(source.text))
+                self._share(mine, ANSWER, behind, behind + len(source.text))
                 at = max(at, behind + len(source.text))
                 continue
             again = WAYS[self._way]
@@ -107,9 +107,15 @@ class Spliced:
                 self._context._check(mine, behind, stop + moved)  # never "all" by mistake
                 memory = self._context._memory
                 llama.llama_memory_seq_add(memory, mine, behind, stop, moved)
-                self._context.share(mine, ANSWER, at + again, stop + moved)
+                self._share(mine, ANSWER, at + again, stop + moved)
             at += len(source.text)
         return at
+
+    def _share(self, source: int, target: int, start: int, stop: int) -> None:
+        """Let a sequence also have the cells of another at positions start to stop."""
+        self._context._check(source, start, stop)  # never "all" by mistake
+        self._context._check(target, start, stop)
+        llama.llama_memory_seq_cp(self._context._memory, source, target, start, stop)
 
     def _read(self, sequence: int, tokens: Sequence[int], at: int) -> Logits:
         self._count += len(tokens)

@@ -1,12 +1,14 @@
 """How steady the model's speed is beside other work, for several ways to use the threads.
 
-    python -m scripts.bench_threads [--model FILE] [--rounds N] [--spinning]
+    python -m scripts.bench_threads [--model FILE] [--rounds N] [--spins 0,300,1000]
 
 Each way runs in a process of its own; they take turns, round by round, so that what else runs meets
-all. With --spinning also threads that spin while they wait: on a busy machine that takes minutes.
-Each is measured alone, beside one busy loop, and beside one on every core: tokens a second
-when writing for one reader (steps of 1 token), for eight (8), and when reading a prompt (32). The
-last line is JSON: for each way the speed alone, and what share of it is left beside the loops.
+all. There are one thread, all threads as the engine has them, and all threads with --spins turns of
+a loop in which they wait for each other before they sleep. (Threads that only spin are not among
+them: they would do so while others are measured.) Each is measured alone, beside one busy loop, and
+beside one on every core: tokens a second when writing for one reader (steps of 1 token), for two
+and eight, and when reading a prompt (32). The last line is JSON: for each way the speed alone, and
+what share of it is left beside the loops.
 """
 
 import argparse
@@ -21,16 +23,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from answer.engine.child import WAITING
 from answer.model import find_model
 
-ROWS = (1, 8, 32)
+ROWS = (1, 2, 8, 32)
 TOKENS = 24
 READ_BEFORE = 200
-WAYS: dict[str, tuple[int, str]] = {
-    "sleeping, one thread": (1, "PASSIVE"),
-    "sleeping, all threads": (0, "PASSIVE"),
+WAYS: dict[str, tuple[int, dict[str, str]]] = {
+    "one thread": (1, WAITING),
+    "all threads": (0, WAITING),
 }
-SPINNING = {"spinning, all threads": (0, "ACTIVE")}
 LOOP = "while True: pass"
 
 
@@ -39,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--model", type=Path, default=None)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--spinning", action="store_true")
+    parser.add_argument("--spins", default="", help="turns of the loop, with commas between")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)  # a way, in its own process
     given = parser.parse_args()
     path = given.model or find_model(None)
@@ -47,7 +49,8 @@ def main() -> None:
         serve(path, given.one)
         return
     cores = os.cpu_count() or 2
-    ways = WAYS | SPINNING if given.spinning else WAYS
+    spins = [count for count in given.spins.split(",") if count]
+    ways = WAYS | {f"{n} turns": (0, WAITING | {"GOMP_SPINCOUNT": n}) for n in spins}
     speeds = measure(path, ways, given.rounds)
     shares = {}
     for (way, rows), found in speeds.items():
@@ -59,15 +62,15 @@ def main() -> None:
 
 
 def measure(
-    path: Path, ways: dict[str, tuple[int, str]], rounds: int
+    path: Path, ways: dict[str, tuple[int, dict[str, str]]], rounds: int
 ) -> dict[tuple[str, int], dict[int, list[float]]]:
     """Return the speeds of each way and size of step beside each number of busy loops."""
     cores = os.cpu_count() or 2
     speeds: dict[tuple[str, int], dict[int, list[float]]] = {}
     with ExitStack() as stack:
         running = {
-            name: stack.enter_context(way(path, threads or cores, policy))
-            for name, (threads, policy) in ways.items()
+            name: stack.enter_context(way(path, threads or cores, waiting))
+            for name, (threads, waiting) in ways.items()
         }
         for _ in range(rounds):
             for loops in (0, 1, cores):
@@ -80,7 +83,7 @@ def measure(
 
 
 @contextmanager
-def way(path: Path, threads: int, policy: str) -> Iterator[Any]:
+def way(path: Path, threads: int, waiting: dict[str, str]) -> Iterator[Any]:
     """Run a way to use the threads."""
     with subprocess.Popen(
         [sys.executable, "-m", "scripts.bench_threads", "--model", path, "--one", str(threads)],
@@ -88,7 +91,7 @@ def way(path: Path, threads: int, policy: str) -> Iterator[Any]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "OMP_WAIT_POLICY": policy},
+        env={**os.environ, **waiting},
     ) as process:
         if process.stdin is None:
             raise RuntimeError("the process was started without pipes")

@@ -1,6 +1,7 @@
 """What `bench_engine` compares: our engine, `llama_cpp.Llama` behind a lock, llama.cpp's server."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from answer.types import Usage
 
 Prompt = list[Message]
 WARM_UP = [Message("user", "Warm up.")]
+AS_STARTED = {**os.environ}
+"""The environment of the others: before ours says, for our processes, how threads wait."""
 SLOTS = 16
 SLOT_TOKENS = 1024
 """What llama.cpp's server has for each of those who ask at once."""
@@ -58,7 +61,12 @@ def baseline(path: Path, threads: int) -> Iterator[Writer]:
     command = [sys.executable, "-m", "scripts.llama_baseline", str(path), str(threads)]
     lock = threading.Lock()
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=AS_STARTED,
     ) as process:
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the baseline was started without pipes")
@@ -90,7 +98,9 @@ def server(program: Path, path: Path, threads: int) -> Iterator[Writer]:
         *(str(program), "--model", str(path), "--port", str(port), "--threads", str(threads)),
         *("--parallel", str(SLOTS), "--ctx-size", str(SLOTS * SLOT_TOKENS)),
     ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=AS_STARTED
+    ) as process:
         try:
             with closing(RemoteModel(Server(f"http://127.0.0.1:{port}/v1", None, None))) as model:
 

@@ -1,6 +1,7 @@
 """The model's process: real llama.cpp, real faults."""
 
 import importlib.util
+import itertools
 import os
 import signal
 import struct
@@ -141,13 +142,19 @@ def test_a_short_prompt_need_not_wait_for_a_long_one_that_came_first(model: Llam
 
 
 def test_each_of_many_at_once_gets_its_own_answer(model: LlamaProcess) -> None:
-    texts = [f"The number {word} is my favourite." for word in ("two", "ten", "six", "nine")]
+    texts = [
+        "Yes.",
+        "The capital of France is Paris.",
+        "Zebras quietly negotiate umbrella tariffs.",
+        "Seven purple ministers fold bicycles under copper moonlight before breakfast.",
+    ]
     alone = [model.score(PROMPT, text).total for text in texts]
     with ThreadPoolExecutor() as pool:
         together = list(pool.map(lambda text: model.score(PROMPT, text).total, texts * 2))
 
-    assert together == pytest.approx(alone * 2, abs=0.3)
-    assert len({round(total) for total in alone}) > 1
+    assert together == pytest.approx(alone * 2, abs=1.0)  # other batches round otherwise
+    apart = [abs(a - b) for a, b in itertools.combinations(alone, 2)]
+    assert min(apart) > 3
 
 
 def test_a_likely_text_scores_higher_than_an_unlikely_one(model: LlamaProcess) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
+import numpy as np
 import pytest
 
 from answer.engine.batching import Batching
@@ -33,10 +34,41 @@ def test_no_range_that_means_everything_reaches_llama(
 ) -> None:
     with pytest.raises(ValueError, match=r"no sequence|no range"):
         context.forget(sequence, start, stop)
-    with pytest.raises(ValueError, match=r"no sequence|no range"):
-        context.share(sequence, 1, start, stop)
-    with pytest.raises(ValueError, match=r"no sequence|no range"):
-        context.share(1, sequence, start, stop)
+
+
+@pytest.mark.parametrize("sequence", [-1, 64])
+def test_no_sequence_that_is_not_there_is_copied_or_filled(context: Context, sequence: int) -> None:
+    with pytest.raises(ValueError, match="no sequence"):
+        context.save(sequence)
+    with pytest.raises(ValueError, match="no sequence"):
+        context.restore(np.zeros(8, np.uint8), sequence)
+
+
+def test_a_copy_of_what_was_read_goes_on_to_the_last_bit_as_the_original(context: Context) -> None:
+    tokens = context.tokenize("A part-time officer gets twelve days of leave a year.")
+    context.decode([Row(token, at, 0, wanted=False) for at, token in enumerate(tokens)])
+    copy = context.save(0)
+    context.drop(0)
+
+    assert context.restore(copy, 1)
+    restored = context.decode([Row(7, len(tokens), 1, wanted=True)]).copy()
+    context.clear()
+    context.decode([Row(token, at, 0, wanted=False) for at, token in enumerate(tokens)])
+    read = context.decode([Row(7, len(tokens), 0, wanted=True)])
+
+    assert (restored == read).all()
+    context.clear()
+
+
+def test_a_copy_there_is_no_room_for_leaves_the_sequence_empty(context: Context) -> None:
+    tokens = (context.tokenize("A part-time officer gets twelve days of leave a year. " * 40))[:300]
+    context.decode([Row(token, at, 0, wanted=False) for at, token in enumerate(tokens)])
+    copy = context.save(0)
+
+    assert not context.restore(copy, 1), "300 of 512 cells are taken"
+    context.drop(0)
+    assert context.restore(copy, 1)
+    context.clear()
 
 
 def test_no_position_outside_the_memory_is_read_into(context: Context) -> None:

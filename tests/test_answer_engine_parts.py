@@ -1,75 +1,60 @@
-"""The engine's parts that need no model: the tree of prefixes, text, figures."""
+"""The engine's parts that need no model: what was read before, text, figures."""
 
 import random
-from collections import defaultdict
 from itertools import takewhile
 
+import numpy as np
 import pytest
 
 from answer.engine.figures import Figures, Speed
-from answer.engine.prefixes import Node, Prefixes
+from answer.engine.prefixes import Prefixes, State
 from answer.engine.text import Text
 
 
 class Memory:
-    """What llama.cpp does with sequences, as sets: a cell is what was read, and is shared."""
+    """What llama.cpp does with sequences, as lists of tokens."""
 
-    def __init__(self) -> None:
-        self.sequences: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
-        self._made = 0
+    def __init__(self, cells: int) -> None:
+        self.sequences: dict[int, list[int]] = {}
+        self._cells = cells
 
-    def read(self, sequence: int, position: int, token: int) -> None:
-        assert position not in self.sequences[sequence]
-        self._made += 1
-        self.sequences[sequence][position] = (token, self._made)
+    def save(self, sequence: int) -> State:
+        return np.array(self.sequences[sequence], np.uint8)
 
-    def share(self, source: int, target: int, start: int, stop: int) -> None:
-        for position in range(start, stop):
-            assert position not in self.sequences[target]
-            self.sequences[target][position] = self.sequences[source][position]
+    def restore(self, state: State, sequence: int) -> bool:
+        assert not self.sequences.get(sequence)
+        if len(state) > self._cells:
+            return False
+        self.sequences[sequence] = state.tolist()
+        return True
 
     def forget(self, sequence: int, start: int, stop: int) -> None:
-        for position in range(start, stop):
-            del self.sequences[sequence][position]
-
-    @property
-    def cells(self) -> int:
-        return len({cell for cells in self.sequences.values() for cell in cells.values()})
+        assert stop == len(self.sequences[sequence])
+        del self.sequences[sequence][start:stop]
 
 
 class Reader:
-    """Reads prompts through the tree, as the engine does."""
+    """Reads prompts with what is remembered, as the engine does."""
 
-    def __init__(self, room: int = 10_000, nodes: int = 40) -> None:
-        self.memory = Memory()
-        self.prefixes = Prefixes(self.memory, range(100, 100 + nodes))
-        self.room = room
-
-    def read(self, prompt: list[int], sequence: int = 0) -> tuple[int, Node]:
-        """Return how many tokens need not be read, and the node that is held."""
-        cached, node = self.prefixes.attach(prompt, sequence, len(prompt) - 1)
-        assert self.prefixes.make_room(len(prompt) - cached, self.room)
-        for position in range(cached, len(prompt)):
-            self.memory.read(sequence, position, prompt[position])
-        held = self.memory.sequences[sequence]
-        assert [held[position][0] for position in range(len(prompt))] == prompt
-        return cached, self.prefixes.insert(prompt, sequence, node)[1]
-
-    def leave(self, sequence: int, node: Node) -> None:
-        self.memory.sequences.pop(sequence, None)
-        self.prefixes.release(node)
+    def __init__(self, room: int = 10_000, cells: int = 100) -> None:
+        self.memory = Memory(cells)
+        self.prefixes = Prefixes(self.memory, room)
 
     def ask(self, prompt: list[int]) -> int:
-        cached, node = self.read(prompt)
-        self.leave(0, node)
+        """Return how many tokens need not be read."""
+        self.memory.sequences[0] = []
+        cached = self.prefixes.attach(prompt[:-1], 0)
+        assert self.memory.sequences[0] == prompt[:cached]
+        self.memory.sequences[0] += prompt[cached:]
+        self.prefixes.keep(prompt, 0)
         return cached
 
 
-def alike(a: list[int], b: list[int]) -> int:
+def in_common(a: list[int], b: list[int]) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))))
 
 
-def test_prompts_share_as_much_as_they_begin_alike() -> None:
+def test_prompts_get_as_much_as_they_begin_alike() -> None:
     reader = Reader()
 
     assert reader.ask([1, 2, 3, 4, 5]) == 0
@@ -77,27 +62,30 @@ def test_prompts_share_as_much_as_they_begin_alike() -> None:
     assert reader.ask([1, 2, 7]) == 2
     assert reader.ask([1, 2, 3, 9, 8]) == 4
     assert reader.ask([1, 2, 3, 4, 5]) == 4, "the last token is read for what follows it"
-    assert reader.prefixes.held == reader.memory.cells == 9
+    assert reader.prefixes.held == 18, "what was read twice is kept once"
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_prompts_in_any_order_share_all_they_can_and_count_their_cells(seed: int) -> None:
+def test_any_prompts_in_any_order_get_all_they_can(seed: int) -> None:
     draw = random.Random(seed)
-    reader, before, writing = Reader(), list[list[int]](), dict[int, Node]()
+    reader, before = Reader(), list[list[int]]()
     for _ in range(30):
         prompt = [draw.randrange(3) for _ in range(draw.randrange(1, 12))]
-        sequence = draw.randrange(4)
-        if sequence in writing:
-            reader.leave(sequence, writing.pop(sequence))
-        cached, writing[sequence] = reader.read(prompt, sequence)
-        assert cached == min(len(prompt) - 1, max((alike(prompt, b) for b in before), default=0))
+        expected = max((in_common(prompt, b) for b in before), default=0)
+        assert reader.ask(prompt) == min(len(prompt) - 1, expected)
         before.append(prompt)
-    for sequence, node in writing.items():
-        reader.leave(sequence, node)
 
-    assert reader.memory.cells == reader.prefixes.held
-    assert reader.prefixes.make_room(reader.room, reader.room)
-    assert reader.memory.cells == 0
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_more_is_remembered_than_there_is_room_for(seed: int) -> None:
+    draw = random.Random(seed)
+    reader = Reader(room=20)
+    for _ in range(40):
+        prompt = [draw.randrange(9) for _ in range(draw.randrange(1, 30))]
+        again = 0 if len(prompt) > 20 else len(prompt) - 1
+        reader.ask(prompt)
+        assert reader.prefixes.held <= 20
+        assert reader.prefixes.common(prompt[:-1]) >= again, "the last one is remembered if it fits"
 
 
 def test_what_was_used_longest_ago_is_forgotten_first() -> None:
@@ -112,22 +100,11 @@ def test_what_was_used_longest_ago_is_forgotten_first() -> None:
     assert reader.ask([2, 2, 2, 2]) == 0
 
 
-def test_what_is_written_from_is_not_forgotten() -> None:
-    reader = Reader(room=8)
-    _, node = reader.read([1, 2, 3, 4, 5], sequence=1)
+def test_what_there_is_no_room_for_is_read_again() -> None:
+    reader = Reader(cells=4)
 
-    assert not reader.prefixes.make_room(4, 8)
-    reader.leave(1, node)
-    assert reader.prefixes.make_room(4, 8)
-
-
-def test_few_sequences_hold_as_many_prefixes_as_they_can() -> None:
-    reader = Reader(nodes=3)
-    for number in range(10):
-        reader.ask([1, number, number])
-
-    assert len(list(reader.prefixes)) <= 3
-    assert reader.ask([1, 9, 9]) == 2
+    assert reader.ask([1, 2, 3, 4, 5]) == 0
+    assert reader.ask([1, 2, 3]) == 0
 
 
 def test_a_character_is_shown_when_all_of_it_is_there() -> None:

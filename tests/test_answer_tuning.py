@@ -407,11 +407,11 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_a_look_at_the_start_tells_whether_f16_is_faster(tmp_path: Path) -> None:
+def test_a_look_at_the_start_tries_the_formats_that_hold_the_weights(tmp_path: Path) -> None:
     found = tuning.glance(SOURCE, tmp_path, LIMITS, 120.0)
 
     assert found
-    assert [m.setup.weights for m in found.measured] == ["source", "f16"]
+    assert [m.setup.weights for m in found.measured] == ["source", "q8_0", "f16"]
 
 
 def test_a_look_at_the_start_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from answer.engine import LlamaProcess
     from answer.engine.tuned import Tuning
 
-LOOK_S = 8.0
+LOOK_S = 20.0
 QUIET_S = 3.0
 """How long nobody must have asked anything."""
 POLL_S = 0.25

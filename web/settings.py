@@ -77,7 +77,10 @@ class Settings(BaseModel):
     )
     context_tokens: int = Field(4096, ge=512, description="The model's context window.")
     cache_tokens: int = Field(
-        8192, ge=512, description="Tokens in the model's memory: all prompts, new and remembered."
+        8192,
+        ge=512,
+        description="Tokens of prompts that are remembered. Those being answered have half as many"
+        " together, or `CONTEXT_TOKENS`.",
     )
     answers_at_once: int = Field(8, ge=1, le=32, description="Answers the model writes at once.")
     queue_length: int = Field(64, ge=0, description="How many more may wait for the model.")

@@ -65,7 +65,7 @@ class Batching:
         self._context = context
         self._pace = Pace()
         self._free = list(range(limits.sequences))
-        self._prefixes = Prefixes(context, range(limits.sequences, context.sequences))
+        self._prefixes = Prefixes(context, limits.cache_tokens)
 
     @property
     def busy(self) -> bool:
@@ -104,12 +104,10 @@ class Batching:
         """Let jobs in, first come, while there are sequences, and cells for all they may need."""
         while self.waiting and self._free:
             job = self.waiting[0]
+            if job.cells + sum(other.cells for other in self.working) > self._context.cells:
+                return
             job.sequence = self._free.pop()
             self._attach(job)
-            wanted = job.own + sum(other.own for other in self.working)
-            if not self._prefixes.make_room(wanted, self._context.cells):
-                self._detach(job)
-                return
             self.working.append(self.waiting.popleft())
             job.send({"id": job.number, "started": True})
 
@@ -120,8 +118,7 @@ class Batching:
         parts = [Part(job, job.written[-1:]) for job in writers]
         rows = wanted = len(parts)
         for job, share in _shares(readers, max(LEAST_READ, self._pace.tokens - rows)):
-            if job.read == job.cached and job.node is not None:
-                self._detach(job, keep_sequence=True)
+            if job.read == job.cached:
                 self._attach(job)  # others may have read the same meanwhile
             count = min(share, job.unread, BATCH_TOKENS - rows)
             if job.scored:
@@ -177,36 +174,25 @@ class Batching:
         job.finish(ended=ended)
 
     def _attach(self, job: Job) -> None:
-        """Share with a job what was read before, save the last token before what is asked for."""
+        """Give a job what was read before, save the last token before what is asked for."""
         if job.sequence is None:
             raise ValueError("a job needs a sequence to read into")
-        most = len(job.prompt) - job.scored - 1
-        tokens = job.prompt if self._context.shares else []
-        job.cached, job.node = self._prefixes.attach(tokens, job.sequence, most)
-        job.read = job.cached
-        job.own = len(job.prompt) - job.cached + job.max_tokens
+        known = job.prompt[: len(job.prompt) - job.scored - 1] if self._context.shares else []
+        if self._prefixes.common(known) > job.cached:
+            self._context.drop(job.sequence)
+            job.read = job.cached = self._prefixes.attach(known, job.sequence)
 
     def _keep(self, job: Job) -> None:
-        """Keep what a job has read for those who come after; not the texts that are scored."""
-        if job.node is None or job.sequence is None or not self._context.shares:
-            return
-        tokens = job.prompt[: len(job.prompt) - job.scored]
-        added, job.node = self._prefixes.insert(tokens, job.sequence, job.node)
-        job.own -= added
-
-    def _detach(self, job: Job, *, keep_sequence: bool = False) -> None:
-        if job.sequence is not None:
-            self._context.drop(job.sequence)
-            if not keep_sequence:
-                self._free.append(job.sequence)
-                job.sequence = None
-        if job.node is not None:
-            self._prefixes.release(job.node)
-            job.node = None
+        """Keep what a job has read for those who come after."""
+        if job.sequence is not None and self._context.shares:
+            self._prefixes.keep(job.prompt, job.sequence)
 
     def _leave(self, job: Job) -> None:
         """Take a job out and free its cells at once."""
-        self._detach(job)
+        if job.sequence is not None:
+            self._context.drop(job.sequence)
+            self._free.append(job.sequence)
+            job.sequence = None
         job.sampler.close()
         for jobs in (self.waiting, self.working):
             if job in jobs:
@@ -218,7 +204,6 @@ class Batching:
             self._leave(job)
             job.send({"id": job.number, "error": "failed", "detail": detail})
         self._context.clear()
-        self._prefixes.clear()
 
 
 def _shares(readers: list[Job], tokens: int) -> Iterator[tuple[Job, int]]:

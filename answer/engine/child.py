@@ -21,6 +21,10 @@ Reply = dict[str, Any]
 LAST = frozenset({"usage", "error", "gone"})
 """What a reply holds that is the last of its request."""
 LOOK_S = 0.25
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
+"""How the threads of one step wait for each other: they spin for some microseconds, since most are
+that close, and then sleep, which leaves the cores to whoever has something to do. See
+docs/engine.md."""
 
 
 @dataclass(slots=True, eq=False)
@@ -149,9 +153,7 @@ class Worker:
             env={
                 **os.environ,
                 "PYTHONPATH": str(Path(__file__).parents[2]),
-                # Threads that wait for work sleep instead of spinning, which leaves the cores
-                # to whoever has something to do.
-                "OMP_WAIT_POLICY": "PASSIVE",
+                **WAITING,
                 # Else ggml starts a debugger before it aborts, which takes seconds.
                 "GGML_NO_BACKTRACE": "1",
             },

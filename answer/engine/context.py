@@ -1,4 +1,4 @@
-"""The one seam to llama.cpp: a model, its vocabulary, and cells of memory that sequences share."""
+"""The one seam to llama.cpp: a model, its vocabulary, and the memory that sequences lie in."""
 
 import ctypes
 from collections.abc import Sequence
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from answer.engine.limits import EngineLimits
 from answer.engine.offload import offers
+from answer.engine.prefixes import State
 
 Logits: TypeAlias = NDArray[np.float32]
 
 SEQUENCE_IDS = 64
-"""Sequences and remembered prefixes together; each has a row in the buffer of logits."""
+"""Sequences at most; each has a row in the buffer of logits."""
 BATCH_TOKENS = 512
 KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0}
 LONGEST_PIECE = 256  # bytes of a token
@@ -49,7 +50,7 @@ class Context:
     """A loaded model. Only one thread may use it, save for `tokenize`."""
 
     def __init__(self, path: str, limits: EngineLimits) -> None:
-        self.cells = max(limits.cache_tokens, limits.context_tokens)
+        self.cells = limits.cells
         self.sequences = SEQUENCE_IDS
         self._load(path, limits)
         self._vocab: Any = llama.llama_model_get_vocab(self._model)
@@ -128,12 +129,22 @@ class Context:
         found = llama.llama_get_logits(self._context)
         return np.ctypeslib.as_array(found, (wanted, self.vocabulary))
 
-    def share(self, source: int, target: int, start: int, stop: int) -> None:
-        """Let a sequence also have the cells of another at positions start to stop."""
-        self._check(source, start, stop)
-        self._check(target, start, stop)
-        if start < stop:
-            llama.llama_memory_seq_cp(self._memory, source, target, start, stop)
+    def save(self, sequence: int) -> State:
+        """Return a copy of a sequence, outside of the cells."""
+        self._check(sequence, 0, 0)
+        size = int(llama.llama_state_seq_get_size(self._context, sequence))
+        state = np.empty(size, np.uint8)
+        if llama.llama_state_seq_get_data(self._context, _bytes(state), size, sequence) != size:
+            raise DecodeFailed("llama.cpp cannot copy a sequence")
+        return state
+
+    def restore(self, state: State, sequence: int) -> bool:
+        """Fill an empty sequence with a copy; False, and it stays empty, if there is no room."""
+        self._check(sequence, 0, 0)
+        size = state.size
+        return bool(
+            llama.llama_state_seq_set_data(self._context, _bytes(state), size, sequence) == size
+        )
 
     def forget(self, sequence: int, start: int, stop: int) -> None:
         """Take positions start to stop from a sequence; cells nobody has any more are free."""
@@ -192,7 +203,11 @@ class Context:
             else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         params.type_k = params.type_v = KV_TYPES[limits.kv_type]
-        # One pool of cells for all, so that sequences can share some of theirs.
+        # One pool of cells for all, so that a long prompt may have what short ones leave.
         params.kv_unified = True
         params.no_perf = True
         return params
+
+
+def _bytes(state: State) -> Any:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from answer.engine.context import Logits
-from answer.engine.prefixes import Node
 from answer.engine.sampling import Sampler, log_probability
 from answer.engine.text import Text
 
@@ -16,8 +15,7 @@ Reply = dict[str, Any]
 class Job:
     """A prompt that is read, and then written after or scored.
 
-    The last `scored` tokens of the prompt are a text whose likelihood is asked for. `own` are the
-    cells that the job has or may still need besides those it shares.
+    The last `scored` tokens of the prompt are a text whose likelihood is asked for.
     """
 
     number: int
@@ -29,12 +27,15 @@ class Job:
     logprobs: bool = False
     scored: int = 0
     sequence: int | None = None
-    node: Node | None = None
-    own: int = 0
     read: int = 0
     cached: int = 0
     written: list[int] = field(default_factory=list)
     likelihoods: list[float] = field(default_factory=list)
+
+    @property
+    def cells(self) -> int:
+        """What the job has or may still need of the model's memory."""
+        return len(self.prompt) + self.max_tokens
 
     @property
     def unread(self) -> int:

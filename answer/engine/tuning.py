@@ -22,8 +22,10 @@ from answer.errors import AnswerError
 
 GAIN = 1.03
 """How much faster a set-up must be: what differs less may be chance."""
-CLEAR_GAIN = 1.2  # from one prompt
+CLEAR_GAIN = 1.15  # from few prompts
 PROMPTS = 4
+GLANCE_PROMPTS = 2
+GLANCE_WRITTEN = 16
 GLANCE_BYTES = 256 << 20
 
 log = logging.getLogger("footnote")
@@ -165,7 +167,7 @@ class Tuner:
 
 
 def glance(source: Path, folder: Path, limits: EngineLimits, most_s: float) -> Tuning | None:
-    """Return whether F16 is faster, if that can be told in so many seconds, else what there is.
+    """Return the fastest format of the weights, of those that were tried in so many seconds.
 
     The first start of a service can spare that; the rest is for `footnote tune`. None if the model
     is so large that it would take longer.
@@ -173,14 +175,13 @@ def glance(source: Path, folder: Path, limits: EngineLimits, most_s: float) -> T
     if source.stat().st_size > GLANCE_BYTES:
         return None
     until = time.monotonic() + most_s
-    tuner = Tuner(source, folder, limits, log.debug, count=1, written=8, until=until)
+    tuner = Tuner(source, folder, limits, log.debug, GLANCE_PROMPTS, GLANCE_WRITTEN, until)
     try:
         tuner.begin()
         formats, _ = formats_for(source, folder, until - time.monotonic())
     except AnswerError:
         return as_it_is(source, limits, "there was no time to tell at the first start")
-    wanted = [name for name in formats if name == "f16"]
-    return tuner.finish([("weights", wanted)], gain=CLEAR_GAIN)
+    return tuner.finish([("weights", formats)], gain=CLEAR_GAIN)
 
 
 def as_it_is(source: Path, limits: EngineLimits, note: str) -> Tuning:

@@ -45,9 +45,19 @@ class Outbox:
 
     def send(self, reply: Message) -> None:
         """Write one line."""
+        self.add(reply)
+        self.flush()
+
+    def add(self, reply: Message) -> None:
+        """Write one line that may wait for the end of the step: each that is sent wakes the parent,
+        which then wants a core that the next step has."""
         line = json.dumps(reply) + "\n"
         with self._lock:
             self._out.write(line)
+
+    def flush(self) -> None:
+        """Send what was added."""
+        with self._lock:
             self._out.flush()
 
 
@@ -58,7 +68,7 @@ class Desk:
         self._context = context
         self._limits = limits
         self._template = Template(context)
-        self._send = outbox.send
+        self._outbox = outbox
 
     def job(self, request: Message) -> Job | None:
         """Return the job of a request; None if it was refused."""
@@ -85,13 +95,13 @@ class Desk:
             max_tokens=most,
             sampler=Sampler(options, self._context.grammar),
             text=Text(options.stop),
-            send=self._send,
+            send=self._outbox.add,
             logprobs=options.logprobs,
             scored=len(scored),
         )
 
     def _refuse(self, request: Message, error: str, detail: str) -> None:
-        self._send({"id": request["id"], "error": error, "detail": detail})
+        self._outbox.send({"id": request["id"], "error": error, "detail": detail})
 
 
 def serve(path: str, limits: EngineLimits) -> None:
@@ -122,6 +132,7 @@ def serve(path: str, limits: EngineLimits) -> None:
                 batching.fail(f"{type(problem).__name__}: {problem}"[:300])
             while not arrived.empty():
                 _take_in(batching, arrived)
+            outbox.flush()
         working.clear()
         outbox.send({"figures": asdict(batching.figures)})
 
