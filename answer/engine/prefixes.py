@@ -82,11 +82,11 @@ class Prefixes:
         """
         at = bisect_left(self._sorted, tokens)
         around = self._sorted[max(0, at - 1) : at + 1]
-        best = max(around, key=lambda one: alike(one, tokens), default=())
-        return best, alike(best, tokens)
+        length, best = max(((_alike(one, tokens), one) for one in around), default=(0, ()))
+        return best, length
 
 
-def alike(a: Sequence[int], b: Sequence[int]) -> int:
+def _alike(a: Sequence[int], b: Sequence[int]) -> int:
     """Return how many leading tokens are the same."""
     return next(
         (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
