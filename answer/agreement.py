@@ -5,21 +5,25 @@ have half a voice, and all together no more: whoever plants a false answer write
 question, so that it is found first, and can write it many times (PoisonedRAG, Zou et al., 2024).
 A list of questions and answers does the same in good faith, and alone it is believed.
 
-Of answers with equal voices the newest comes first, if all of them say what day they are of.
+A newer answer comes before an older one, if both say what day they are of and documents give both
+that do not hold the question.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from answer.types import Evidence
+from answer.values import VALUE, comparable, denies
 from retrieval.words import words
 
-WORTH_HEARING = 0.05
-"""Least probability of evidence that has a voice, as a share of that of the best."""
+WORTH_LEADING = 0.5
+"""Least probability of evidence that is put first by its day, as a share of that of the best."""
 WRITTEN_FOR_IT = 0.5
 """The voice of all documents together that hold the question: less than that of one other."""
 LONG_QUESTION = 5
 """Words of a question that no text holds by chance."""
+Value: TypeAlias = tuple[frozenset[str], bool]
 
 
 def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
@@ -32,10 +36,16 @@ def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
     if not _differ(groups):
         return list(evidence)
     voices = [_voices(group, question) for group in groups]
-    equal = [group for group, its in zip(groups, voices, strict=True) if its == max(voices)]
-    dates = [max((piece.date or "" for piece in group), default="") for group in equal]
-    # The better found is believed where nothing says which is newer.
-    most = equal[dates.index(max(dates))] if all(dates) else equal[0]
+    # The better found is believed where nothing else tells.
+    most = groups[voices.index(max(voices))]
+    if _day(most) and max(voices) >= 1:
+        likely = WORTH_LEADING * evidence[0].probability
+        rivals = [
+            group
+            for group, its in zip(groups, voices, strict=True)
+            if its >= 1 and (group is most or group[0].probability >= likely)
+        ]
+        most = max([most, *rivals], key=_day)
     others = [group[0] for group in groups if group is not most]
     first = replace(most[0], probability=evidence[0].probability)
     rest = [piece for piece in evidence if piece not in (most[0], others[0])]
@@ -65,16 +75,16 @@ def _differ(groups: Sequence[Sequence[Evidence]]) -> bool:
 
 
 def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
-    """Return what is worth hearing by what it answers, the best first; nothing if the best one's
-    words that answer are not known."""
-    found: list[tuple[frozenset[str], list[Evidence]]] = []
+    """Return evidence by what it answers, the best first; nothing if the best one's words that
+    answer are not known."""
+    found: list[tuple[Value, list[Evidence]]] = []
     for piece in evidence:
         value = _value(piece)
-        if not value and not found:
+        if value is None and not found:
             return []
-        if not value or piece.probability < WORTH_HEARING * evidence[0].probability:
+        if value is None:
             continue
-        same = next((group for known, group in found if known <= value or value <= known), None)
+        same = next((group for known, group in found if _same(known, value)), None)
         if same is None:
             found.append((value, [piece]))
         else:
@@ -82,11 +92,27 @@ def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
     return [group for _, group in found]
 
 
-def _value(piece: Evidence) -> frozenset[str]:
+def _day(group: Sequence[Evidence]) -> str:
+    """Return the last day that a document of a group says it is of; nothing if none does."""
+    return max(piece.date or "" for piece in group)
+
+
+def _value(piece: Evidence) -> Value | None:
+    """Return the words that answer, numbers with their units but the currency, and whether they
+    deny."""
     if piece.answer is None:
-        return frozenset()
+        return None
     start, stop = piece.answer
-    return frozenset(words(piece.text[start - piece.start : stop - piece.start]))
+    text = comparable(piece.text[start - piece.start : stop - piece.start])
+    numbers = {match[0].strip("£$€¥") for match in VALUE.finditer(text)}
+    said = frozenset(numbers | {*words(VALUE.sub(" ", text))})
+    return (said, denies(text)) if said else None
+
+
+def _same(one: Value, other: Value) -> bool:
+    """Whether two say the same, one of them perhaps with more words."""
+    (some, denied), (others, also) = one, other
+    return denied == also and (some <= others or others <= some)
 
 
 def _voices(group: Sequence[Evidence], question: str) -> float:

@@ -1,5 +1,6 @@
 """The use case: a question in, a checked answer out."""
 
+import re
 import time
 import uuid
 from collections.abc import Generator, Iterator, Sequence
@@ -11,7 +12,7 @@ from answer.agreement import agreed, disagree, disagreement
 from answer.conversation import Conversations
 from answer.errors import AnswerError, ModelBusy
 from answer.evidence import Judgement
-from answer.gate import SupportScorer, check
+from answer.gate import MARKER, SupportScorer, check
 from answer.hints import refusal
 from answer.model import LanguageModel, Message
 from answer.parts import parts_of
@@ -34,6 +35,7 @@ from answer.types import (
 from retrieval import Filters, Library
 from retrieval.sentences import sentence_spans
 from retrieval.snapshot import Snapshot
+from retrieval.words import words
 
 EVIDENCE_KEPT = 8
 EVIDENCE_SHOWN = 4
@@ -43,6 +45,9 @@ WORTH_SHOWING = 0.2
 NEAREST = 3
 MAX_TOKENS = 96
 MAX_SENTENCES = 2
+NOT_BORNE_OUT = "nothing the model wrote is borne out by the documents"
+LEADING_MARKERS = re.compile(r"\s*(?:\[\d[\d,\s]*\]\s*)+")
+PERHAPS_A_MARKER = re.compile(r"\s*(?:\[[\d,\s]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +168,14 @@ class Answerer:
         answerable = [part for part in parts if part.probability >= self._threshold]
         yield Found(_nearest(answerable))
         for part in answerable:
-            evidence = part.evidence
-            evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
-            before = len(draft.sentences)
-            if disagree(evidence):
-                draft.reason = disagreement(evidence)
+            evidence, written = part.evidence, False
+            differing = disagree(evidence)
+            if differing:
+                draft.disagreement = disagreement(evidence)
             else:
-                yield from self._write(draft, part.asked, evidence, ask.insist)
-            if len(draft.sentences) == before:
-                yield from self._quote(draft, evidence)
+                written = yield from self._write(draft, part.asked, evidence, ask.insist)
+            if not written:
+                yield from self._quote(draft, evidence, 2 if differing else 1)
         yield draft.finish()
 
     def _look(self, draft: "_Draft", question: str, snapshot: Snapshot, ask: Ask) -> "_Part":
@@ -180,22 +184,27 @@ class Answerer:
         hits = snapshot.search(asked, limit=ask.top_k or self._passages, filters=ask.filters)
         query = asked.query
         began = time.perf_counter()
-        evidence = agreed(self._judgement.select(asked, hits, EVIDENCE_KEPT), query.text)
+        evidence = self._judgement.select(asked, hits, EVIDENCE_KEPT)
+        if evidence and evidence[0].probability >= self._threshold:
+            evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
+        evidence = agreed(evidence, query.text)
         draft.judging_s += time.perf_counter() - began
         return _Part(question, query.text, bool(query.corrections), evidence)
 
     def _write(
         self, draft: "_Draft", asked: str, evidence: Sequence[Evidence], insist: bool
-    ) -> Iterator[Waiting | Said]:
-        """Have the model write, and publish each sentence that passes the gate."""
+    ) -> Generator[Waiting | Said, None, bool]:
+        """Have the model write, and publish each sentence that passes the gate; return whether one
+        did, or had been said before."""
+        answered = False
         if self._model is None:
             draft.reason = "no model is set up"
-            return
+            return answered
         found, evidence = evidence, [e for e in evidence if not e.orders][:EVIDENCE_SHOWN]
         shown = Usage(sources=len(evidence), left_out=len(found) - len(evidence))
         if not evidence:
             draft.reason = "it gives orders to an AI assistant, so no model was shown it"
-            return
+            return answered
         most = len(draft.sentences) + MAX_SENTENCES
         try:
             draft.model = self._model.card
@@ -216,18 +225,23 @@ class Answerer:
                     if reason:
                         draft.withheld.append(Withheld(verdict.text, reason))
                         continue
-                    draft.written = True
+                    draft.written = answered = True
+                    if draft.has_said(verdict.text):
+                        continue
                     yield draft.say(verdict.text, cited, verdict.support)
                     if len(draft.sentences) == most:
-                        return
+                        break
         except AnswerError as problem:
             if insist and isinstance(problem, ModelBusy):
                 raise
             draft.reason = str(problem)
+        return answered
 
-    def _quote(self, draft: "_Draft", evidence: Sequence[Evidence]) -> Iterator[Said]:
+    def _quote(
+        self, draft: "_Draft", evidence: Sequence[Evidence], at_least: int
+    ) -> Iterator[Said]:
         """Publish the evidence itself."""
-        for quote in quotes(evidence):
+        for quote in quotes(evidence, at_least):
             # Straight marks: a program that compares words knows them for punctuation.
             yield draft.say(f'"{quote.shown}"', quote.evidence, 1.0)
 
@@ -264,6 +278,7 @@ class _Draft:
     searched_for: str | None = None
     unanswered: tuple[str, ...] = ()
     reason: str | None = None
+    disagreement: str | None = None
     sentences: list[Sentence] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
@@ -305,11 +320,15 @@ class _Draft:
         self.sentences.append(sentence)
         return Said(sentence, new)
 
+    def has_said(self, text: str) -> bool:
+        """Whether a sentence was published before: small models say things twice."""
+        return words(text) in [words(sentence.text) for sentence in self.sentences]
+
     def finish(self) -> Answer:
         """Return the answer as it stands."""
         if self.written:
-            return self._answer(Status.ANSWERED, None)
-        reason = self.reason or "nothing the model wrote is borne out by the documents"
+            return self._answer(Status.ANSWERED, self.disagreement)
+        reason = self.disagreement or self.reason or NOT_BORNE_OUT
         return self._answer(Status.QUOTED, reason)
 
     def not_found(self, nearest: tuple[Citation, ...], reason: str, hint: str | None) -> Answer:
@@ -369,11 +388,26 @@ def _sentences(
             continue
         draft.first_token()
         text += piece
-        *whole, (last, _) = sentence_spans(text) or [(0, 0)]
-        yield from (text[start:stop] for start, stop in whole)
-        text = text[last:]
+        *whole, text = _split(text)
+        yield from (one for one in whole if words(MARKER.sub("", one)))
     if text.strip() and not used.cut_short:
         yield text.strip()
+
+
+def _split(text: str) -> list[str]:
+    """Return the sentences of a text that is still being written, and last what is not yet one.
+
+    The number of a source may come after the full stop; it is of the sentence before it.
+    """
+    *whole, (last, _) = sentence_spans(text) or [(0, 0)]
+    found = [text[start:stop] for start, stop in whole] + [text[last:]]
+    for at in range(1, len(found)):
+        if leading := LEADING_MARKERS.match(found[at]):
+            found[at - 1] += f" {leading[0].strip()}"
+            found[at] = found[at][leading.end() :]
+    if len(found) > 1 and PERHAPS_A_MARKER.fullmatch(found[-1]):
+        found[-2:] = [" ".join(filter(None, found[-2:]))]
+    return found
 
 
 def _nearest(parts: Sequence[_Part]) -> tuple[Citation, ...]:

@@ -60,8 +60,8 @@ READ = 8
 """Sentences that are read word by word, of those whose features promise most: 5 ms each."""
 FRAGMENT = 5
 OUT_OF_FORCE = re.compile(
-    r"superseded|obsolete|withdrawn|repealed|no longer in force|out of date|previous|former"
-    r"|\bold\b",
+    r"\b(?:superseded|obsolete|withdrawn|repealed|no longer in force|out of date|old"
+    r"|previous(?:ly)?|former(?:ly)?)\b",
     re.IGNORECASE,
 )
 SUPERSEDED_COST = 2.0

@@ -3,8 +3,8 @@
 A sentence passes when one piece of evidence that the model was shown supports it: what it says
 beyond the question stands in the quoted words, what it takes from the question stands there or
 in the title and headings, every number belongs to the same words, every name is there, it
-denies nothing the evidence affirms or the other way round, it keeps the conditions, and it says
-more than the question did.
+denies nothing the evidence affirms or the other way round, it keeps conditions and exceptions,
+and it says more than the question did, unless that only asked whether it is so.
 """
 
 import re
@@ -12,29 +12,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from answer.clauses import flipped, misplaced
 from answer.types import Evidence
-from answer.values import dates_alike, denies, names_in, neighbours
-from retrieval.words import content_words, stem, words
+from answer.values import comparable, names_in, neighbours
+from retrieval.words import STOP_WORDS, content_words, stem, words
 
 MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
 
 # A condition shows in its first words. "Who" after a comma only adds; without one it limits.
 CONDITION = re.compile(
-    r"(?:\b(?:if|unless|except|provided|only|until)|(?<![,;] )\b(?:who|whose|where))"
-    r"(?:\s+[\w’'-]+){1,5}",
+    r"(?:\b(?:if|unless|except|provided|only|until|whenever|subject to|(?:as|so) long as"
+    r"|when(?=\s+\w+ed\b))|(?<![,;] )\b(?:who|whose|where))(?:\s+[\w’'-]+){1,5}",
+    re.IGNORECASE,
+)
+# What these begin is left out of what the sentence says, so their own words must be kept.
+EXCEPTION = re.compile(
+    r"\b(?:unless|except|excluding|other than|(?<=\s)apart from|every(?:one|body|thing)? but)\b",
     re.IGNORECASE,
 )
 
-LABEL = re.compile(r"^(?:answer|a)\s*[:.]\s*", re.IGNORECASE)
+LABEL = re.compile(r"^(?:answer\s*[:.]|a\s*:)\s*", re.IGNORECASE)
 # "Yes" and "no" are the model's own; the words that follow speak for themselves.
-YES_OR_NO = re.compile(r"^(?:yes|no)[,.:;]\s*(\w)", re.IGNORECASE)
+YES_OR_NO = re.compile(r"^(?:yes|no)(?:[,:;]|\.(?!\s*\d))\s*(\w)", re.IGNORECASE)
+WHETHER = re.compile(
+    r"^(?:is|are|was|were|do|does|did|can|could|may|must|shall|should|will|would|has|have|had)\b",
+    re.IGNORECASE,
+)
+"""How a question begins that a sentence may answer with its very words."""
 ECHO = re.compile(r"^(?:question|q)\s*:", re.IGNORECASE)
 
+CAPITALS = re.compile(r"\b[A-Z]\w*")
 # Too common to tell what a text is about, and yet they turn what it says around.
 DIRECTIONS = frozenset(
     """above after all any before below both down each more most only other over under until up
     same""".split()
 )
+PAST = re.compile(r"\b(?:was|were|had)\b", re.IGNORECASE)
+MAY_MONTH = re.compile(r"(?<=\d )May\b|\bMay(?= \d)|(?<=\b[Ii]n )May\b")
+MAY, MUST, SHOULD = {"can", "may", "could", "might"}, {"must", "shall"}, {"should"}
+TURNED = (
+    ({"on"}, {"off"}),
+    ({"off"}, {"on"}),
+    ({"and"}, {"or"}),
+    ({"or"}, {"and"}),
+    (MAY, MUST | SHOULD),
+    (MUST, MAY | SHOULD),
+    (SHOULD, MAY | MUST),
+)
+"""Words of a sentence, and those of a quote without them that say something else there."""
 KEPT = 0.5
 """The share of a condition's words that must stand in the sentence or the question."""
 
@@ -100,23 +125,32 @@ def _markers(text: str) -> list[int]:
 
 
 def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
-    claim, quote = dates_alike(text), dates_alike(evidence.text)
+    # As the claim was mended, so is the quote: without markers, or a "yes" of its own.
+    quoted_text = YES_OR_NO.sub(_capital, " ".join(MARKER.sub("", evidence.text).split()))
+    claim, quote, place = comparable(text), comparable(quoted_text), comparable(evidence.place)
     said = [stem(word) for word in content_words(claim)]
-    asked = {stem(word) for word in words(dates_alike(question))}
+    asked = {stem(word) for word in words(comparable(question))}
     quoted = {stem(word) for word in words(quote)}
     reason = (
-        _empty(claim, said, asked)
-        or _unsupported_value(claim, quote, evidence.place)
+        _empty(claim, set(said), asked, quoted, question)
+        or _unsupported_value(claim, quote, place)
         or _flipped(claim, quote)
         or _turned(claim, quote)
-        or _unsaid(said, asked, quoted, {stem(word) for word in words(evidence.place)})
-        or _unconditional(quote, {*said, *asked})
+        or _unsaid(said, asked, quoted, {stem(word) for word in words(place)})
+        or _unconditional(claim, quote, {*said, *asked})
     )
     return Verdict(text, index, round(_share(said, quoted), 3), reason)
 
 
-def _empty(text: str, said: list[str], asked: set[str]) -> str | None:
-    if ECHO.match(text) or not set(said) - asked or not any(c.isalpha() for c in text):
+def _empty(
+    text: str, said: set[str], asked: set[str], quoted: set[str], question: str
+) -> str | None:
+    settles = WHETHER.match(question) and not WHETHER.match(text) and said <= quoted
+    if (
+        ECHO.match(text)
+        or not any(c.isalpha() for c in text)
+        or not (said - asked or (settles and not text.endswith("?")))
+    ):
         return "it says no more than the question"
     return None
 
@@ -130,22 +164,30 @@ def _unsupported_value(text: str, quote: str, place: str) -> str | None:
             return f"the number {number} belongs to something else in the cited words"
         if not near.after and near.before and not near.before & there[number].before:
             return f"the number {number} belongs to something else in the cited words"
+    if (value := misplaced(text, quote)) is not None:
+        return f"the number {value} belongs to something else in the cited words"
     known = {*words(place), *words(quote)}
+    capitals = {*CAPITALS.findall(place), *CAPITALS.findall(" ".join(names_in(quote)))}
+    capitals |= {word for word in CAPITALS.findall(quote) if len(word) > 1 and word.isupper()}
     for name in names_in(text):
-        if not set(words(name)) <= known:
+        # "IT" is not "it", nor is an article the A of "Annex A".
+        like_words = {word for word in CAPITALS.findall(name) if word.lower() in STOP_WORDS}
+        if not (set(words(name)) <= known and like_words <= capitals):
             return f"the name {name} is not in the cited words"
     return None
 
 
 def _flipped(text: str, quote: str) -> str | None:
-    if denies(text) != denies(quote):
+    if flipped(text, quote):
         return "it denies what the cited words affirm, or affirms what they deny"
     return None
 
 
 def _turned(text: str, quote: str) -> str | None:
-    """Tell "before" where the quote has "after", "more" where it has "less"."""
-    if DIRECTIONS & set(words(text)) - set(words(quote)):
+    """Tell "before" where the quote has "after", "may" where it has "must"."""
+    said, there = (set(words(MAY_MONTH.sub("", some))) for some in (text, quote))
+    turned = any(one & said and not one & there and other & there for one, other in TURNED)
+    if turned or DIRECTIONS & said - there:
         return "the cited words do not say it"
     return None
 
@@ -158,11 +200,17 @@ def _unsaid(said: list[str], asked: set[str], quoted: set[str], place: set[str])
     return None
 
 
-def _unconditional(quote: str, kept: set[str]) -> str | None:
-    """Tell a sentence that leaves out a condition of the words it cites."""
+def _unconditional(claim: str, quote: str, kept: set[str]) -> str | None:
+    """Tell a sentence that leaves out a condition of the words it cites, or an exception."""
+    if left := {m.lower() for m in EXCEPTION.findall(quote)} - {
+        m.lower() for m in EXCEPTION.findall(claim)
+    }:
+        return f"it leaves out an exception: “{min(left)} …”"
     for match in CONDITION.finditer(quote):
-        telling = [stem(word) for word in content_words(match[0])]
-        if _share(telling, kept) < KEPT:
+        if match[0].lower().startswith("when ") and PAST.search(quote):
+            continue  # that tells a time
+        telling = [stem(word) for word in words(match[0]) if word not in STOP_WORDS]
+        if telling and _share(telling, kept) < KEPT:
             return f"it leaves out a condition: “{' '.join(match[0].split())}”"
     return None
 

@@ -19,13 +19,15 @@ MOST_WORDS = 60
 """A quoted reply is not longer than a reader wants, but for a single long sentence."""
 LONGEST = 30
 """Words of a sentence that are shown; what it leans on is not shown with one that is so long."""
+TOO_LONG = 90
+"""Words that nobody reads: a row of a table, or a text without full stops."""
 LEANS = re.compile(
     r"(?:and|but|so|then|however|also)?,?\s*"
     r"(?:he|she|it|they|this|these|those|such|his|her|its|their|both|the (?:former|latter|same))\b",
     re.IGNORECASE,
 )
 JOINT = re.compile(
-    r"\s*[,;:—–()]\s*|\s+(?:(?=(?:and|or|but|which|who|because|although|while|whereas)\s))",
+    r"\s*(?:[;—()]|(?<!\d)[,:–]|[,:–](?!\d))\s*|\s+(?:(?=(?:and|or|but|which|who|because|although|while|whereas)\s))",
     re.IGNORECASE,
 )
 """Where one part of a sentence ends and another begins."""
@@ -44,8 +46,9 @@ class Quote:
         return len(self.shown.split())
 
 
-def quotes(evidence: Sequence[Evidence]) -> Iterator[Quote]:
-    """Yield what to quote, best first; what stands in a quote before is not quoted again."""
+def quotes(evidence: Sequence[Evidence], at_least: int = 1) -> Iterator[Quote]:
+    """Yield what to quote, best first, so many however long they are; what stands in a quote before
+    is not quoted again."""
     words = 0
     shown: list[Evidence] = []
     for piece in evidence:
@@ -55,7 +58,7 @@ def quotes(evidence: Sequence[Evidence]) -> Iterator[Quote]:
         if any(_holds(quote.evidence, other) for other in shown):
             quote = _quote(piece)  # what it leans on is quoted already
         words += quote.words
-        if shown and words > MOST_WORDS:
+        if len(shown) >= at_least and words > MOST_WORDS:
             return
         shown.append(quote.evidence)
         yield quote
@@ -83,16 +86,19 @@ def _quote(piece: Evidence) -> Quote:
 def _shown(piece: Evidence) -> str:
     """Return the sentence, or of a long one the part around the words that answer.
 
-    Nothing is left out that turns or limits what is shown: a denial, or a condition.
+    Nothing is left out that turns or limits what is shown, a denial or a condition, unless it is
+    longer than anyone reads.
     """
     text = piece.text
-    if piece.answer is None or len(text.split()) <= LONGEST:
-        return text
-    first, last = piece.answer[0] - piece.start, piece.answer[1] - piece.start
-    start, stop = _part(text, first, last)
-    left_out = text[:start], text[stop:]
-    if any(denies(some) or CONDITION.search(some) for some in left_out):
-        return text
+    start, stop, first = 0, len(text), 0
+    if piece.answer and len(text.split()) > LONGEST:
+        first, last = piece.answer[0] - piece.start, piece.answer[1] - piece.start
+        part = _part(text, first, last)
+        left_out = text[: part[0]], text[part[1] :]
+        if not any(denies(some) or CONDITION.search(some) for some in left_out):
+            start, stop = part
+    if len(text[start:stop].split()) > TOO_LONG:
+        start, stop = _around(text, first)
     return ("… " if start else "") + text[start:stop] + (" …" if stop < len(text) else "")
 
 
@@ -107,6 +113,15 @@ def _part(text: str, first: int, last: int) -> tuple[int, int]:
         if fitting:
             return start, max(fitting)
     return 0, len(text)
+
+
+def _around(text: str, first: int) -> tuple[int, int]:
+    """Return the part of MOST_WORDS words around a character, or from the beginning."""
+    starts = [match.span() for match in re.finditer(r"\S+", text)]
+    at = max(n for n, (start, _) in enumerate(starts) if start <= first)
+    begin = max(0, min(at - MOST_WORDS // 2, len(starts) - MOST_WORDS))
+    part = starts[begin : begin + MOST_WORDS]
+    return part[0][0], part[-1][1]
 
 
 def _holds(quote: Evidence, piece: Evidence) -> bool:

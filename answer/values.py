@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from retrieval.words import STOP_WORDS, stem, words
 
 NUMBER = (
-    r"(?:[£$€¥]\s?)?(?<![\w.])\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?"
-    r"(?:\s?%|\s?per ?cent\b|\s?(?:hundred|thousand|million|billion|trillion|bn|m|k)\b)?"
+    r"(?:[£$€¥]\s?|(?<![\w.)])[-−](?=\d))?(?<![\w.])\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?"
+    r"(?:\s?%|\s?per ?cent\b|\s?(?:hundred|thousand|million|billion|trillion|bn|m|k)\b"
+    r"|\s?[ap]\.?m\b)?(?:\s?[£$€¥](?!\s?\d))?"
 )
 NAME = re.compile(r"\b[A-Z][\w’'-]*(?:\s+[A-Z][\w’'-]*)*")
 SPELT = {
@@ -18,6 +19,16 @@ SPELT = {
         fifteen sixteen seventeen eighteen nineteen twenty""".split()
     )
 }
+TENS = {
+    word: str(10 * value)
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+}
+SPELT |= TENS | {
+    f"{ten}-{one}": str(int(value) + int(SPELT[one]))
+    for ten, value in TENS.items()
+    for one in list(SPELT)[1:10]
+}
+LONG_UNITS = {"bn": "billion", "k": "thousand"}
 NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "none", "without", "cannot", "nt"})
 MONTHS = (
     "January February March April May June July August September October November December"
@@ -32,7 +43,16 @@ DATES = (
 )
 """Ways to write a date. Digits alone are read with the day first."""
 DATE = tuple(re.compile(rf"(?<![\w/.-]){date}(?![\w/-])") for date in DATES)
-VALUE = re.compile(rf"{NUMBER}|\b(?:{'|'.join(SPELT)})\b", re.IGNORECASE)
+VALUE = re.compile(
+    rf"{NUMBER}|\b(?:{'|'.join(sorted(SPELT, key=len, reverse=True))})\b", re.IGNORECASE
+)
+# "No more than" denies nothing, and "No. 5" is a number.
+BOUNDS = (
+    (re.compile(r"\b(?:no|not) (?:more|later|longer|higher) than\b|\bat most\b", re.I), "atmost"),
+    (re.compile(r"\b(?:no|not) (?:fewer|less|earlier|lower) than\b|\bat least\b", re.I), "atleast"),
+    (re.compile(r"\bup to (?=[£$€¥]?\d)", re.I), "atmost "),
+    (re.compile(r"\bnos?\.\s*(?=\d)", re.I), "number "),
+)
 BEFORE = re.compile(r"([^\W_]+)\s+$")
 AFTER = re.compile(r"\s*-?\s*([^\W_]+)")
 
@@ -62,6 +82,15 @@ def neighbours(text: str) -> dict[str, Neighbours]:
     return dict(found)
 
 
+def comparable(text: str) -> str:
+    """Return a text with its dates, numbers and bounds written in one way: "three days, at most" as
+    "3 days, atmost"."""
+    text = VALUE.sub(lambda match: _canonical(match[0]), dates_alike(text))
+    for bound, alike in BOUNDS:
+        text = bound.sub(alike, text)
+    return text
+
+
 def dates_alike(text: str) -> str:
     """Return a text with its dates written in one way: "03/03/2026" as "3 March 2026"."""
     for date in DATE:
@@ -83,7 +112,9 @@ def names_in(text: str) -> list[str]:
 
 
 def denies(text: str) -> bool:
-    """Whether a text denies something."""
+    """Whether a text denies something; a bound, as in "no more than", is no denial."""
+    for bound, alike in BOUNDS:
+        text = bound.sub(alike, text)
     return bool(NEGATIONS & set(words(re.sub(r"n['’]t\b", " not", text))))
 
 
@@ -91,6 +122,8 @@ def _in_words(date: re.Match[str]) -> str:
     said, day = date["month"], int(date["day"])
     starts = [month[:3] for month in MONTHS]
     month = int(said) if said.isdigit() else 1 + starts.index(said[:3])
+    if said.isdigit() and date.groupdict().get("year") and day <= 12 < month:
+        day, month = month, day  # it can only be the American way
     if not (1 <= day <= 31 and 1 <= month <= 12):
         return date[0]
     return " ".join(filter(None, (str(day), MONTHS[month - 1], date.groupdict().get("year"))))
@@ -103,11 +136,16 @@ def _telling(match: re.Match[str] | None) -> set[str]:
 
 
 def _canonical(number: str) -> str:
-    if (low := number.lower()) in SPELT:
+    if (low := number.lower().replace("ſ", "s")) in SPELT:
         return SPELT[low]
-    digits = re.sub(r"[^\d.]", "", number)
+    (digits,) = re.findall(r"\d[\d.,\u202f\u00a0]*", number)
+    digits = re.sub(r"[^\d.]", "", digits).rstrip(".")
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")
+    if len(digits) == 2:
+        digits = digits.removeprefix("0")  # "09:30"
     unit = re.sub(r"per ?cent", "%", re.sub(r"[\d.,\s]", "", low.replace("per cent", "%")))
-    sign = unit[:1] if unit[:1] in set("£$€¥") else ""
-    return sign + digits + unit.removeprefix(sign)
+    sign = "".join(re.findall(r"[£$€¥−-]", unit)).replace("−", "-")
+    unit = re.sub(r"[£$€¥−-]", "", unit)
+    unit = "million" if sign and unit == "m" else LONG_UNITS.get(unit, unit)
+    return sign + digits + unit

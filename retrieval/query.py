@@ -181,11 +181,11 @@ def _may_be_a_slip(typed: str, vocabulary: Vocabulary) -> bool:
 
 def _split(typed: str, vocabulary: Vocabulary) -> str | None:
     """Return two words that were typed as one, if the library has them side by side."""
-    for at in range(3, len(typed) - 2):
-        for pair in (f"{typed[:at]} {typed[at:]}", f"{typed[:at]} {typed[at - 1 :]}"):
-            if len(vocabulary.standing(pair.split())) == 2 and vocabulary.passages_with(pair):
-                return pair
-    return None
+    cuts = range(3, len(typed) - 2)
+    pairs = [(typed[:at], typed[second:]) for at in cuts for second in (at, at - 1)]
+    there = vocabulary.standing([half for pair in pairs for half in pair])
+    together = (f"{one} {other}" for one, other in pairs if {one, other} <= there)
+    return next((pair for pair in together if vocabulary.passages_with(pair)), None)
 
 
 def _nearest(typed: str, around: Sequence[str], vocabulary: Vocabulary) -> str | None:
@@ -237,7 +237,11 @@ def _abbreviated(text: str, vocabulary: Vocabulary) -> Iterator[str]:
                     runs.setdefault("".join(word[0] for word in some), []).append(" ".join(name))
     there = vocabulary.standing([i for i in runs if len(i) > 1 and i not in STOP_WORDS])
     for initials in sorted(there):
-        if any(vocabulary.passages_with(f"{name} {initials}") for name in runs[initials]):
+        # Most names fall at their last word, and two words are found sooner than many.
+        ends = {name.split()[-1] for name in runs[initials]}
+        beside = {end for end in ends if vocabulary.passages_with(f"{end} {initials}")}
+        names = (name for name in runs[initials] if name.split()[-1] in beside)
+        if any(vocabulary.passages_with(f"{name} {initials}") for name in names):
             yield initials
 
 

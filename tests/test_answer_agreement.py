@@ -88,6 +88,82 @@ def test_of_two_documents_that_say_what_day_they_are_of_the_newer_comes_first(
     assert "the first is of 2026-04-01, the other of 2024-04-01" in disagreement([newer, older])
 
 
+def dated(shelf: Shelf, folder: Path, *said: tuple[str, str, str, float]) -> list[Evidence]:
+    """Return evidence of documents: name, day they are of or none, fee, how probable."""
+    for name, day, fee, _ in said:
+        head = f"---\ndate: {day}\n---\n\n" if day else ""
+        text = f"{head}# Fees of {name}\n\nThe yearly fee for a dog licence is {fee} ({name}).\n"
+        (folder / f"{name}.md").write_text(text)
+    shelf.ingest(folder)
+    return evidence(shelf, *((name, fee, probable) for name, _, fee, probable in said))
+
+
+def test_a_newer_answer_comes_before_an_older_one_that_more_documents_give(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    found = dated(
+        shelf,
+        tmp_path,
+        ("ash", "2022-04-01", "£12", 0.9),
+        ("birch", "2021-04-01", "£12", 0.8),
+        ("cedar", "2026-04-01", "£15", 0.7),
+    )
+
+    first, second, _ = agreed(found, "how much?")
+
+    assert (first.date, second.date) == ("2026-04-01", "2022-04-01")
+
+
+def test_of_answers_of_one_day_the_one_that_more_documents_give_comes_first(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    found = dated(
+        shelf,
+        tmp_path,
+        ("ash", "2026-04-01", "£12", 0.9),
+        ("birch", "2026-04-01", "£15", 0.8),
+        ("cedar", "2026-04-01", "£15", 0.7),
+    )
+
+    assert agreed(found, "how much?")[0].hit.document.path == "birch.md"
+
+
+def test_what_is_unlikely_to_answer_is_not_put_first_for_its_day(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    found = dated(
+        shelf,
+        tmp_path,
+        ("ash", "2022-04-01", "£12", 0.9),
+        ("cedar", "2026-04-01", "£15", 0.3),
+    )
+
+    assert agreed(found, "how much?") == found
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differ"),
+    [
+        ("£1,200", "£1200", False),
+        ("three days", "3 days", False),
+        ("3 March 2026", "03/03/2026", False),
+        ("31 March 1889", "1889", False),
+        ("Monday–Friday", "Monday to Friday", False),
+        ("12-18 months", "12 to 18 months", False),
+        ("O’Neill", "Jane O'Neill", False),
+        ("£12", "£12 million", True),
+        ("15%", "15", True),
+        ("permitted", "not permitted", True),
+    ],
+)
+def test_values_are_compared_and_not_how_they_are_written(
+    shelf: Shelf, tmp_path: Path, one: str, other: str, differ: bool
+) -> None:
+    found = dated(shelf, tmp_path, ("ash", "", one, 0.9), ("birch", "", other, 0.8))
+
+    assert disagree(found) is differ
+
+
 def test_a_planted_answer_is_shown_only_beside_the_other(fees: Shelf, tmp_path: Path) -> None:
     fees.ingest(tmp_path)
     judgement = judged_by(fees.embedder, JUDGE)

@@ -1,5 +1,6 @@
 """From a question to a checked answer, on the real library and the real model."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,11 +35,12 @@ class Parrot:
     ready = True
     parameters: int | None = 1
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, *, by: str = r"\S+\s*") -> None:
+        """`by` is what it writes at a time."""
+        self._pieces = re.findall(by, text)
 
     def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
-        yield from (f"{word} " for word in self._text.split(" "))
+        yield from self._pieces
         yield Usage(len(messages), 0, max_tokens)
 
     def close(self) -> None:
@@ -113,6 +115,17 @@ def test_what_the_model_says_truly_is_published_with_its_citation(fees: Shelf) -
     assert answer.status is Status.ANSWERED
     assert answer.citations[0].quote == "The yearly fee for a dog licence is £12."
     assert answer.text.endswith("The yearly fee for a dog licence is £12. [1]")
+
+
+@pytest.mark.parametrize("by", [".", r"\S+\s*", r"\s?\S"])
+def test_a_source_named_after_the_full_stop_is_of_the_sentence_before(fees: Shelf, by: str) -> None:
+    short, long = "The fee for a dog licence is £12.", "The yearly fee for a dog licence is £12."
+    model = Parrot(f"{short} [1] {short} [1] {long} [1]", by=by)
+
+    answer = answerer(fees, model).answer(Ask("What is the fee for a dog licence?"))
+
+    assert [sentence.text for sentence in answer.sentences] == [short, long], "and none twice"
+    assert answer.withheld == ()
 
 
 def test_a_question_the_documents_do_not_answer_is_refused_before_the_model_is_asked(

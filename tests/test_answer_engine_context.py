@@ -1,5 +1,6 @@
 """The seam to llama.cpp: what is never let through, and models whose memory cannot be shared."""
 
+from operator import itemgetter
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
@@ -8,6 +9,8 @@ import pytest
 
 from answer.engine.batching import Batching
 from answer.engine.context import Context, Row
+from answer.engine.drafts import Gain
+from answer.engine.figures import Figures
 from answer.engine.jobs import Job
 from answer.engine.limits import EngineLimits
 from answer.engine.offload import offers
@@ -128,6 +131,50 @@ def test_a_model_whose_memory_cannot_be_shared_writes_the_same_and_reads_all(
 
     assert [one["usage"]["cached"] for one in alone] == [0, 0]
     assert {one["text"] for one in alone} == {sharing["text"]}
+
+
+RHYME = "Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily. "
+
+
+@pytest.mark.parametrize(
+    ("at_once", "options"),
+    [
+        (1, WriteOptions()),
+        (3, WriteOptions()),
+        (1, WriteOptions(temperature=0.4, seed=2)),
+        (1, WriteOptions(stop=("stream",))),
+    ],
+)
+def test_guesses_change_no_word_and_save_steps(
+    context: Context, monkeypatch: pytest.MonkeyPatch, at_once: int, options: WriteOptions
+) -> None:
+    prompt = context.tokenize(RHYME * 2 + "Row, row, row your", begin=True)
+
+    def write(guesses: bool) -> tuple[list[dict[str, Any]], Figures]:
+        context.clear()
+        monkeypatch.setattr(Gain, "pays", lambda *_: guesses)
+        batching, told = Batching(context, LIMITS), list[dict[str, Any]]()
+        for number in range(at_once):
+            sampler = Sampler(options, context.grammar)
+            batching.add(Job(number, prompt, 8 + number, sampler, Text(options.stop), told.append))
+        while batching.busy:
+            batching.step()
+        return sorted(said_by_each(told), key=itemgetter("id")), batching.figures
+
+    (with_them, figures), (without, plain) = write(guesses=True), write(guesses=False)
+
+    assert with_them == without
+    assert figures.right <= figures.guessed
+    assert figures.steps < plain.steps, "some guesses were right"
+    assert plain.guessed == 0
+
+
+def said_by_each(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last reply to each job, with all that was written."""
+    pieces: dict[int, str] = {}
+    for reply in told:
+        pieces[reply["id"]] = pieces.get(reply["id"], "") + reply.get("piece", "")
+    return [{**reply, "text": pieces[reply["id"]]} for reply in told if "usage" in reply]
 
 
 def test_a_step_that_llama_refuses_fails_those_in_it_and_no_others(context: Context) -> None:

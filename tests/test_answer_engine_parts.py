@@ -1,4 +1,4 @@
-"""The engine's parts that need no model: what was read before, text, figures."""
+"""The engine's parts that need no model: what was read before, guesses, text, figures."""
 
 import random
 from itertools import takewhile
@@ -6,6 +6,7 @@ from itertools import takewhile
 import numpy as np
 import pytest
 
+from answer.engine.drafts import LONGEST, RARELY, Draft, Gain
 from answer.engine.figures import Figures, Speed
 from answer.engine.prefixes import Prefixes, State
 from answer.engine.text import Text
@@ -105,6 +106,66 @@ def test_what_there_is_no_room_for_is_read_again() -> None:
 
     assert reader.ask([1, 2, 3, 4, 5]) == 0
     assert reader.ask([1, 2, 3]) == 0
+
+
+def test_what_followed_the_last_two_tokens_before_is_guessed() -> None:
+    draft = Draft([1, 2, 3, 4, 5, 9, 2, 3, 7])
+    assert draft.guess(9) == [], "nothing followed 3 and 7"
+
+    draft.add(2)
+    draft.add(3)
+
+    assert draft.guess(9) == [7, 2, 3], "the last place counts, and the end is not looked up"
+    assert draft.guess(1) == [7]
+    assert draft.guess(0) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_guess_is_always_what_followed_somewhere(seed: int) -> None:
+    random_tokens = random.Random(seed)
+    tokens = [random_tokens.randrange(4) for _ in range(60)]
+    draft = Draft(tokens[:20])
+    for at in range(20, 60):
+        guess = draft.guess(LONGEST)
+        seen = tokens[:at]
+        places = [i for i in range(2, at) if seen[i - 2 : i] == seen[-2:]]
+        assert guess == (seen[places[-1] : places[-1] + LONGEST] if places else [])
+        draft.add(tokens[at])
+
+
+def gain_of(alone_s: float, with_three_s: float, right: int) -> Gain:
+    """Return what was learnt of steps of one token and of four, with so many guesses of 3 right."""
+    gain = Gain()
+    for _ in range(100):
+        gain.learn(1, alone_s)
+        gain.learn(4, with_three_s)
+        gain.tell(3, right)
+    return gain
+
+
+def test_guesses_are_made_where_a_longer_step_costs_less_than_what_they_give() -> None:
+    assert gain_of(0.010, 0.019, right=2).pays(1, 3)
+    assert not gain_of(0.010, 0.019, right=0).pays(1, 3)
+    assert not gain_of(0.010, 0.031, right=2).pays(1, 3)
+    assert not gain_of(0.010, 0.019, right=2).pays(1, 0), "there is nothing to guess"
+
+
+def test_guesses_that_do_not_pay_are_tried_again_now_and_then() -> None:
+    gain = gain_of(0.010, 0.040, right=2)
+
+    tried = [gain.pays(1, 3) for _ in range(3 * (RARELY + 1))]
+
+    assert sum(tried) == 3
+    gain.learn(4, 0.012)
+    assert gain.pays(1, 3), "the machine has become another"
+
+
+def test_one_slow_step_does_not_end_guessing() -> None:
+    gain = gain_of(0.010, 0.019, right=2)
+
+    gain.learn(4, 2.0)
+
+    assert gain.pays(1, 3)
 
 
 def test_a_character_is_shown_when_all_of_it_is_there() -> None:

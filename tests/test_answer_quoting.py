@@ -1,5 +1,7 @@
 """What is quoted, and how much of a long sentence is shown."""
 
+from dataclasses import replace
+
 from answer.quoting import quotes
 from answer.types import Evidence
 from retrieval import Document, Hit, Passage
@@ -59,3 +61,38 @@ def test_a_condition_or_a_denial_is_never_left_out() -> None:
 
     assert shown(limited, "£418") == limited
     assert shown(denied, "£418") == denied
+
+
+def test_no_number_is_cut_in_two() -> None:
+    long = (
+        "The depot was let at the wish of the committee, which had met twice in that week to talk"
+        " of little else and of nothing that mattered, for £1,200 from 9:30 to 17:45 on each of the"
+        " days that the market is held in the square before the town hall of Merrow Vale."
+    )
+
+    for answer in ("£1,200", "17:45"):
+        part = shown(long, answer)
+        assert "£1,200" in part or "£1" not in part
+        assert "9:30" in part or "30" not in part
+        assert answer in part
+
+
+def test_what_nobody_reads_is_cut_even_if_it_denies() -> None:
+    row = (
+        " ".join(f"cell{n}" for n in range(200)) + " not 418 " + " ".join("abc" for _ in range(99))
+    )
+
+    part = shown(row, "418")
+
+    assert "418" in part
+    assert len(part.split()) <= 62
+    for opening in ("", "(", "— ", "Note: ", "(b) "):
+        assert 55 < len(shown(opening + row, None).split()) <= 62
+
+
+def test_two_that_differ_are_shown_however_long_they_are() -> None:
+    two = [evidence(" ".join([f"{word}, not more"] * 14), None) for word in ("one", "other")]
+    two[1] = replace(two[1], hit=replace(two[1].hit, document=replace(DOCUMENT, id="e")))
+
+    assert len(list(quotes(two))) == 1
+    assert len(list(quotes(two, at_least=2))) == 2

@@ -76,6 +76,8 @@ def _engine(model: LlamaProcess) -> Iterator[Metric]:
     yield _counter("prompt_tokens_read", "Tokens of prompts that were read.", figures.read)
     yield _counter("prompt_tokens_cached", "Tokens of prompts known already.", figures.cached)
     yield _counter("generated_tokens", "Tokens written.", figures.written)
+    yield _counter("guessed_tokens", "Tokens of answers that were guessed.", figures.guessed)
+    yield _counter("guessed_tokens_right", "Guesses that were written.", figures.right)
     per_second = "tokens a second of work, over the last minute."
     yield _gauge("prompt_tokens_per_second", f"Read {per_second}", reading)
     yield _gauge("generated_tokens_per_second", f"Written {per_second}", writing)

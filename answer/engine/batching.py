@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from answer.engine.context import BATCH_TOKENS, Context, DecodeFailed, Logits, Row
+from answer.engine.drafts import Gain
 from answer.engine.figures import Figures
 from answer.engine.jobs import Job
 from answer.engine.limits import EngineLimits
@@ -29,13 +30,18 @@ class Part:
     job: Job
     tokens: list[int]
 
+    @property
+    def reads(self) -> bool:
+        """Whether the tokens are of the prompt."""
+        return self.job.unread > 0
+
     def rows(self) -> Iterator[Row]:
         """Yield them as the context takes them."""
-        job, reading = self.job, self.job.unread > 0
+        job, reads = self.job, self.reads
         if job.sequence is None:
             raise ValueError("a job without a sequence has no part in a step")
         for position, token in enumerate(self.tokens, start=job.read):
-            yield Row(token, position, job.sequence, job.wants(position) if reading else True)
+            yield Row(token, position, job.sequence, job.wants(position) if reads else True)
 
 
 @dataclass(slots=True)
@@ -64,6 +70,7 @@ class Batching:
         self.figures = Figures()
         self._context = context
         self._pace = Pace()
+        self._gain = Gain(always=not context.alike)
         self._free = list(range(limits.sequences))
         self._prefixes = Prefixes(context, limits.cache_tokens)
 
@@ -88,6 +95,7 @@ class Batching:
         self._admit()
         parts = self._compose()
         rows = [row for part in parts for row in part.rows()]
+        reads = any(part.reads for part in parts)
         began = time.perf_counter()
         try:
             logits = self._context.decode(rows)
@@ -95,7 +103,7 @@ class Batching:
         except DecodeFailed as problem:
             self.fail(str(problem))
         took_s = time.perf_counter() - began
-        self._pace.learn(len(rows), took_s)
+        (self._pace if reads else self._gain).learn(len(rows), took_s)
         self.figures.steps += 1
         self.figures.joined += len(parts)
         self.figures.busy_s += took_s
@@ -115,8 +123,8 @@ class Batching:
         """Return the parts of the next step."""
         writers = [job for job in self.working if not job.unread]
         readers = [job for job in self.working if job.unread]
-        parts = [Part(job, job.written[-1:]) for job in writers]
-        rows = wanted = len(parts)
+        parts = self._writing(writers, drafts=not readers)
+        rows = wanted = sum(len(part.tokens) for part in parts)
         for job, share in _shares(readers, max(LEAST_READ, self._pace.tokens - rows)):
             if job.read == job.cached:
                 self._attach(job)  # others may have read the same meanwhile
@@ -129,15 +137,25 @@ class Batching:
                 wanted += count if job.scored else 1
         return parts
 
+    def _writing(self, writers: list[Job], *, drafts: bool) -> list[Part]:
+        """Return the parts of those who are written to, with what may come next if that pays."""
+        guesses: list[list[int]] = [[] for _ in writers]
+        if drafts and self._context.shares:  # else nothing can be taken back
+            room = (self._context.sequences - len(writers)) // max(1, len(writers))
+            found = [job.draft.guess(min(room, job.left - 1)) for job in writers]
+            if self._gain.pays(len(writers), sum(map(len, found))):
+                guesses = found
+        return [
+            Part(job, [job.written[-1], *guess])
+            for job, guess in zip(writers, guesses, strict=True)
+        ]
+
     def _distribute(self, parts: list[Part], logits: Logits) -> None:
         at = 0
         for part in parts:
             stop = at + sum(row.wanted for row in part.rows())
-            if part.job.unread:
-                self._have_read(part, logits[at:stop])
-            else:
-                part.job.read += 1
-                self._take(part.job, logits[at])
+            have = self._have_read if part.reads else self._have_written
+            have(part, logits[at:stop])
             at = stop
 
     def _have_read(self, part: Part, logits: Logits) -> None:
@@ -156,6 +174,24 @@ class Batching:
             self._take(job, logits[0])
         else:
             self._complete(job, ended=True)
+
+    def _have_written(self, part: Part, logits: Logits) -> None:
+        """Choose a job's next token, and those after it as long as what was guessed is chosen."""
+        job, guess = part.job, part.tokens[1:]
+        before, stop = len(job.written), job.read + len(part.tokens)
+        for line, guessed in zip(logits, [*guess, None], strict=True):
+            job.read += 1
+            self._take(job, line)
+            if job.sequence is None or job.written[-1] != guessed:
+                break
+        if not guess:
+            return
+        right = sum(a == b for a, b in zip(guess, job.written[before:], strict=False))
+        self._gain.tell(len(guess), right)
+        self.figures.guessed += len(guess)
+        self.figures.right += right
+        if job.sequence is not None:
+            self._context.forget(job.sequence, job.read, stop)
 
     def _take(self, job: Job, logits: Logits) -> None:
         """Choose a job's next token, and let the job go if that is its last."""

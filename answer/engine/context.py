@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from answer.engine.limits import EngineLimits
-from answer.engine.offload import offers
+from answer.engine.offload import offers, uses_gpus
 from answer.engine.prefixes import State
 
 Logits: TypeAlias = NDArray[np.float32]
@@ -197,6 +197,8 @@ class Context:
         params.n_seq_max = params.n_outputs_max = self.sequences
         params.n_threads_batch = limits.threads
         params.n_threads = limits.threads_alone or self._threads_alone(limits.threads)
+        self.alike = params.n_threads == 1 and not uses_gpus()
+        """Whether a single token is read just as several are, to the last bit or nearly so."""
         params.flash_attn_type = (
             llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
             if limits.flash_attn

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 class Figures:
     """Counts since a start. `joined` counts each request in each step, `busy_s` the time in steps.
 
-    `read` are tokens of prompts that were read, `cached` those that need not be.
+    `read` are tokens of prompts that were read, `cached` those that need not be. `guessed` are
+    tokens of answers that were guessed, `right` those of them that were written.
     """
 
     steps: int = 0
@@ -16,6 +17,8 @@ class Figures:
     read: int = 0
     cached: int = 0
     written: int = 0
+    guessed: int = 0
+    right: int = 0
     busy_s: float = 0.0
 
     def __add__(self, other: "Figures") -> "Figures":

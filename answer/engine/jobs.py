@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from answer.engine.context import Logits
+from answer.engine.drafts import Draft
 from answer.engine.sampling import Sampler, log_probability
 from answer.engine.text import Text
 
@@ -31,6 +32,11 @@ class Job:
     cached: int = 0
     written: list[int] = field(default_factory=list)
     likelihoods: list[float] = field(default_factory=list)
+    draft: Draft = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look through the prompt, in the thread that made the job."""
+        self.draft = Draft(self.prompt if self.max_tokens else ())
 
     @property
     def cells(self) -> int:
@@ -61,6 +67,7 @@ class Job:
     def add(self, token: int, logits: Logits) -> None:
         """Note a token that was chosen, and how likely it was if that is asked for."""
         self.written.append(token)
+        self.draft.add(token)
         if self.logprobs:
             self.likelihoods.append(log_probability(logits, token))
 
