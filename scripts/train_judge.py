@@ -1,7 +1,7 @@
 """Train the judge: the small reader that picks the right sentence and refuses look-alikes.
 
     python -m scripts.train_judge KIT --work FOLDER [--tokens N] [--rate R] [--steps N]
-        [--finish | --trial]
+        [--finish | --trial] [--average CHECKPOINT]
 
 KIT holds `train/` (questions with labelled sentences, claims with evidence, a fixed split) and
 `kit_open_qa/`, whose questions are left out of training. A passage is read once, with all its
@@ -14,8 +14,9 @@ steps as if it had not been stopped. The rate falls to nothing as `--tokens` are
 number makes it fall sooner.
 
 When done (or with --finish, from the last checkpoint) the trained part is written to
-`answer/judge/judge.safetensors` and what can be told of it to `answer/judge/judge.json`. Prints one
-JSON line for each look at the dev split, and last one with the losses.
+`answer/judge/judge.safetensors`, with --average its mean with an earlier checkpoint, and what can
+be told of it to `answer/judge/judge.json`. Prints one JSON line for each look at the dev split, and
+last one with the losses.
 """
 
 import argparse
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--steps", type=int, help="take no more than so many now")
     parser.add_argument("--finish", action="store_true", help="write the last checkpoint")
+    parser.add_argument("--average", type=Path, help="an earlier checkpoint to take the mean with")
     parser.add_argument("--trial", action="store_true", help="write nothing, keep no checkpoint")
     given = parser.parse_args()
     stay_offline(Settings())
@@ -345,6 +347,9 @@ def _look(state: State, dev: Sequence[Example]) -> None:
 
 def _write(state: State, train: Sequence[Example], given: argparse.Namespace) -> None:
     """Write the trained part, and what can be told of it."""
+    averaged = [state.tokens]
+    if given.average:
+        averaged.insert(0, _average(state.network, given.average))
     file = OUT / "judge.safetensors"
     save_file({n: t.contiguous() for n, t in sorted(state.network.trained().items())}, file)
     file.chmod(0o644)
@@ -360,6 +365,7 @@ def _write(state: State, train: Sequence[Example], given: argparse.Namespace) ->
         "rank": RANK,
         "steps": state.step,
         "tokens": state.tokens,
+        "mean_of_tokens": averaged,
         "rate": given.rate,
         "examples": dict(sorted(counts.items())),
         "curve": state.curve,
@@ -368,6 +374,16 @@ def _write(state: State, train: Sequence[Example], given: argparse.Namespace) ->
     (OUT / "judge.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     last = {name: means[-1] for name, means in _smoothed(state.losses).items()}
     print(json.dumps({"train": "judge", "steps": state.step, "losses": last}))
+
+
+def _average(network: Network, file: Path) -> int:
+    """Put the mean with a checkpoint in place of what was trained; return the tokens it had
+    read."""
+    kept = torch.load(file, weights_only=True)
+    mine = network.state_dict()
+    mean = {name: (mine[name] + tensor) / 2 for name, tensor in kept["network"].items()}
+    network.load_state_dict(mean, strict=False)
+    return int(kept["tokens"])
 
 
 def _smoothed(losses: Sequence[dict[str, float]], points: int = 60) -> dict[str, list[float]]:

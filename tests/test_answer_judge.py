@@ -120,11 +120,21 @@ def test_the_words_that_answer_are_pointed_out(bundled: Judge) -> None:
     assert (start, stop) != (0, len(POOL.sentences[3]))
 
 
-def test_a_question_that_only_looks_answerable_is_less_so(bundled: Judge) -> None:
-    (there,) = bundled.read("How much does a ticket cost?", [POOL])
-    (absent,) = bundled.read("How much does a swimming lesson cost?", [POOL])
+FEES = Readable("Dog licences", ("The yearly fee for a dog is £12.", "Guide dogs need no licence."))
+TWINS = (
+    (POOL, "How much does a ticket cost?", "How much does a swimming lesson cost?"),
+    (POOL, "When does the pool open on Sundays?", "When does the pool close on Sundays?"),
+    (FEES, "How much is a dog licence?", "How much is a cat licence?"),
+    (FEES, "Which dogs need no licence?", "Who issues the licence?"),
+)
 
-    assert there.answerable > absent.answerable
+
+def test_questions_that_only_look_answerable_are_mostly_less_so(bundled: Judge) -> None:
+    told = [bundled.read(question, [text])[0] for text, *both in TWINS for question in both]
+    there, absent = ([one.answerable for one in told[at::2]] for at in (0, 1))
+
+    assert sum(a > b for a, b in zip(there, absent, strict=True)) >= 3
+    assert min(there) > min(absent)
 
 
 def test_a_claim_that_is_borne_out_is_told_from_one_that_is_not(bundled: Judge) -> None:
