@@ -354,6 +354,7 @@ def test_whether_it_is_so_may_be_answered_with_the_words_of_the_question() -> No
         "Der Hund kostet 12 € im Jahr, Katzen sind frei.",
         "Pay £3.50 (adults) or £1.75 (children) on Mondays, Tuesdays and Fridays from 9–5.",
         "Neither cash nor cheques are accepted.",
+        "The dog's licence fee is £12 and the cat's licence fee is £8.",
     ],
 )
 def test_a_copy_of_the_cited_words_passes(quote: str) -> None:
