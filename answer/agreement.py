@@ -38,12 +38,12 @@ def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
     voices = [_voices(group, question) for group in groups]
     # The better found is believed where nothing else tells.
     most = groups[voices.index(max(voices))]
-    if _day(most) and max(voices) >= 1:
+    if _day(most):
         likely = WORTH_LEADING * evidence[0].probability
         rivals = [
             group
             for group, its in zip(groups, voices, strict=True)
-            if its >= 1 and (group is most or group[0].probability >= likely)
+            if its >= 1 and group[0].probability >= likely
         ]
         most = max([most, *rivals], key=_day)
     others = [group[0] for group in groups if group is not most]
@@ -80,9 +80,9 @@ def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
     found: list[tuple[Value, list[Evidence]]] = []
     for piece in evidence:
         value = _value(piece)
-        if value is None and not found:
-            return []
         if value is None:
+            if not found:
+                return []
             continue
         same = next((group for known, group in found if _same(known, value)), None)
         if same is None:

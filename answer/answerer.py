@@ -196,15 +196,15 @@ class Answerer:
     ) -> Generator[Waiting | Said, None, bool]:
         """Have the model write, and publish each sentence that passes the gate; return whether one
         did, or had been said before."""
-        answered = False
         if self._model is None:
             draft.reason = "no model is set up"
-            return answered
+            return False
         found, evidence = evidence, [e for e in evidence if not e.orders][:EVIDENCE_SHOWN]
         shown = Usage(sources=len(evidence), left_out=len(found) - len(evidence))
         if not evidence:
             draft.reason = "it gives orders to an AI assistant, so no model was shown it"
-            return answered
+            return False
+        answered = False
         most = len(draft.sentences) + MAX_SENTENCES
         try:
             draft.model = self._model.card

@@ -15,6 +15,7 @@ from typing import Protocol
 from answer.clauses import flipped, misplaced
 from answer.types import Evidence
 from answer.values import comparable, names_in, neighbours
+from retrieval.ranking import stems_of
 from retrieval.words import STOP_WORDS, content_words, stem, words
 
 MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
@@ -129,14 +130,13 @@ def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
     quoted_text = YES_OR_NO.sub(_capital, " ".join(MARKER.sub("", evidence.text).split()))
     claim, quote, place = comparable(text), comparable(quoted_text), comparable(evidence.place)
     said = [stem(word) for word in content_words(claim)]
-    asked = {stem(word) for word in words(comparable(question))}
-    quoted = {stem(word) for word in words(quote)}
+    asked, quoted = set(stems_of(comparable(question))), set(stems_of(quote))
     reason = (
         _empty(claim, set(said), asked, quoted, question)
         or _unsupported_value(claim, quote, place)
         or _flipped(claim, quote)
         or _turned(claim, quote)
-        or _unsaid(said, asked, quoted, {stem(word) for word in words(place)})
+        or _unsaid(said, asked, quoted, set(stems_of(place)))
         or _unconditional(claim, quote, {*said, *asked})
     )
     return Verdict(text, index, round(_share(said, quoted), 3), reason)
@@ -202,9 +202,8 @@ def _unsaid(said: list[str], asked: set[str], quoted: set[str], place: set[str])
 
 def _unconditional(claim: str, quote: str, kept: set[str]) -> str | None:
     """Tell a sentence that leaves out a condition of the words it cites, or an exception."""
-    if left := {m.lower() for m in EXCEPTION.findall(quote)} - {
-        m.lower() for m in EXCEPTION.findall(claim)
-    }:
+    kept_out, named = (set(EXCEPTION.findall(some.lower())) for some in (quote, claim))
+    if left := kept_out - named:
         return f"it leaves out an exception: “{min(left)} …”"
     for match in CONDITION.finditer(quote):
         if match[0].lower().startswith("when ") and PAST.search(quote):

@@ -27,7 +27,8 @@ LEANS = re.compile(
     re.IGNORECASE,
 )
 JOINT = re.compile(
-    r"\s*(?:[;—()]|(?<!\d)[,:–]|[,:–](?!\d))\s*|\s+(?:(?=(?:and|or|but|which|who|because|although|while|whereas)\s))",
+    r"\s*(?:[;—()]|(?<!\d)[,:–]|[,:–](?!\d))\s*"
+    r"|\s+(?:(?=(?:and|or|but|which|who|because|although|while|whereas)\s))",
     re.IGNORECASE,
 )
 """Where one part of a sentence ends and another begins."""

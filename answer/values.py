@@ -85,10 +85,7 @@ def neighbours(text: str) -> dict[str, Neighbours]:
 def comparable(text: str) -> str:
     """Return a text with its dates, numbers and bounds written in one way: "three days, at most" as
     "3 days, atmost"."""
-    text = VALUE.sub(lambda match: _canonical(match[0]), dates_alike(text))
-    for bound, alike in BOUNDS:
-        text = bound.sub(alike, text)
-    return text
+    return _bounds_alike(VALUE.sub(lambda match: _canonical(match[0]), dates_alike(text)))
 
 
 def dates_alike(text: str) -> str:
@@ -113,9 +110,13 @@ def names_in(text: str) -> list[str]:
 
 def denies(text: str) -> bool:
     """Whether a text denies something; a bound, as in "no more than", is no denial."""
+    return bool(NEGATIONS & set(words(re.sub(r"n['’]t\b", " not", _bounds_alike(text)))))
+
+
+def _bounds_alike(text: str) -> str:
     for bound, alike in BOUNDS:
         text = bound.sub(alike, text)
-    return bool(NEGATIONS & set(words(re.sub(r"n['’]t\b", " not", text))))
+    return text
 
 
 def _in_words(date: re.Match[str]) -> str:

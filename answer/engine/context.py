@@ -63,6 +63,11 @@ class Context:
         self.shares = not (recurrent or llama.llama_model_is_hybrid(self._model))
 
     @property
+    def alike(self) -> bool:
+        """Whether a single token is read just as several are, to the last bit or nearly so."""
+        return int(llama.llama_n_threads(self._context)) == 1 and not uses_gpus()
+
+    @property
     def parameters(self) -> int:
         """How many the model has."""
         return int(llama.llama_model_n_params(self._model))
@@ -197,8 +202,6 @@ class Context:
         params.n_seq_max = params.n_outputs_max = self.sequences
         params.n_threads_batch = limits.threads
         params.n_threads = limits.threads_alone or self._threads_alone(limits.threads)
-        self.alike = params.n_threads == 1 and not uses_gpus()
-        """Whether a single token is read just as several are, to the last bit or nearly so."""
         params.flash_attn_type = (
             llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
             if limits.flash_attn
