@@ -58,7 +58,7 @@ def test_a_server_writes_the_answer_and_the_gate_checks_it_all_the_same(
     assert answer["status"] == "answered"
     assert answer["model"] == {"name": "second", "sha256": None}
     used = {"prompt_tokens": 7, "cached_tokens": 5, "completion_tokens": 4}
-    assert answer["usage"] == {**used, "sources": 4, "left_out": 0}
+    assert answer["usage"] == {**used, "sources": 3, "left_out": 0}
     assert invented["status"] == "quoted"
     assert invented["withheld"]
     assert (down["status"], down["reason"]) == ("quoted", "The model's server cannot be reached.")
