@@ -1,10 +1,12 @@
 """The model's process: real llama.cpp, real faults."""
 
+import errno
 import importlib.util
 import itertools
 import os
 import signal
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from answer.engine import EngineLimits, LlamaProcess, WriteOptions
 from answer.errors import ModelBusy, ModelFailed, ModelUnavailable, QuestionTooLong
 from answer.model import Message, Piece, find_model
 from answer.types import Usage, Waiting
+from tests.conftest import ROOT
 
 PROMPT = [Message("user", "Count from one to one hundred in words.")]
 STORY = [Message("user", "Write a long story about a lighthouse.")]
@@ -265,6 +268,56 @@ def test_a_worker_that_hangs_is_replaced() -> None:
         with pytest.raises(ModelFailed, match="hung"):
             list(process.write(PROMPT, max_tokens=3))
         until(lambda: process.ready and process.pid != first)
+
+
+WRITES_THROUGH_A_PAUSE = """
+from answer.engine import EngineLimits, LlamaProcess
+from answer.model import Message, find_model
+
+model = LlamaProcess(find_model(None), EngineLimits(silence_s=1.0))
+model.start()
+pieces = model.write([Message("user", "Write a long story about a lighthouse.")], max_tokens=400)
+next(pieces)
+print("writing", flush=True)
+*_, usage = pieces
+print(usage.completion_tokens, model.restarts, flush=True)
+model.close()
+"""
+
+
+def test_a_service_that_was_stopped_for_a_while_goes_on_with_its_answers() -> None:
+    service = subprocess.Popen(
+        [sys.executable, "-c", WRITES_THROUGH_A_PAUSE],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert service.stdout is not None
+    with service, service.stdout as told:
+        assert told.readline() == "writing\n"
+        service.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        service.send_signal(signal.SIGCONT)
+
+        written, restarts = map(int, told.readline().split())
+    assert written > 20
+    assert restarts == 0
+
+
+def test_what_prompts_begin_with_takes_no_readers_place() -> None:
+    with running(EngineLimits(sequences=1, queue=0), [SYSTEM]) as process:
+        assert text_of(list(process.write([SYSTEM, *PROMPT], max_tokens=3)))
+
+
+def test_a_process_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    process = LlamaProcess(find_model(None))
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+
+    with pytest.raises(ModelFailed, match="cannot be started: Resource temporarily unavailable"):
+        next(process.write(PROMPT, max_tokens=1))
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_try_again() -> None:

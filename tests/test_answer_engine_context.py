@@ -15,7 +15,9 @@ from answer.engine.jobs import Job
 from answer.engine.limits import EngineLimits
 from answer.engine.offload import offers
 from answer.engine.options import WriteOptions
+from answer.engine.prefixes import Prefixes
 from answer.engine.sampling import Sampler
+from answer.engine.template import Template
 from answer.engine.text import Text
 from answer.model import find_model
 
@@ -131,6 +133,47 @@ def test_a_model_whose_memory_cannot_be_shared_writes_the_same_and_reads_all(
 
     assert [one["usage"]["cached"] for one in alone] == [0, 0]
     assert {one["text"] for one in alone} == {sharing["text"]}
+
+
+NO_SYSTEM = """{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not
+supported') }}{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}"""
+
+
+def test_a_template_without_system_turns_has_the_user_say_it(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "metadata", lambda _: NO_SYSTEM)
+    template = Template(context)
+    question = {"role": "user", "content": "Who?"}
+
+    assert template.text([question]) == "<user>Who?"
+    assert template.text([{"role": "system", "content": "Be brief."}, question]) == (
+        "<user>Be brief.\n\nWho?"
+    )
+    with pytest.raises(ValueError, match="System role"):
+        template.text([{"role": "system", "content": "Be brief."}])
+
+
+def test_a_job_that_cannot_be_let_in_is_told_and_frees_its_place(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise RuntimeError("this memory takes nothing back")
+
+    batching = Batching(context, LIMITS)
+    for number in range(LIMITS.sequences + 1):
+        told: list[dict[str, Any]] = []
+        sampler = Sampler(WriteOptions(), context.grammar)
+        batching.add(Job(number, [1, 2], 1, sampler, Text(), told.append))
+        with monkeypatch.context() as broken:
+            broken.setattr(Prefixes, "common", refuse)
+            with pytest.raises(RuntimeError) as problem:
+                batching.step()
+        batching.fail(str(problem.value))  # as the worker does
+
+        assert told[-1] == {"id": number, "error": "failed", "detail": str(problem.value)}
+    assert not batching.busy
+    assert answer(context, batching, 99)["usage"]["completion"] == 3
 
 
 RHYME = "Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily. "

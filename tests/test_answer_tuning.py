@@ -35,6 +35,9 @@ LIMITS = EngineLimits(threads=2)
 PROMPT = [Message("user", "What is the capital of France?")]
 
 
+AS_IT_COMES = {"weights": "source"}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def short_prompts() -> Iterator[None]:
     """How fast it really is, is not what is tested here."""
@@ -248,6 +251,20 @@ def test_weights_made_for_another_choice_are_let_go_of(folder: Path) -> None:
     assert not old.exists()
     assert mine.exists()
     assert kept(folder, found.model_sha256, "q8_0").exists()
+
+
+def test_weights_that_a_service_may_be_running_with_stay_until_the_choice_after(
+    folder: Path,
+) -> None:
+    before = tuned.read(folder)
+    assert before
+    file = kept(folder, before.model_sha256, "q8_0")
+    after = before.model_copy(update={"chosen": before.chosen.model_copy(update=AS_IT_COMES)})
+
+    after.save(folder)
+    assert file.exists()
+    after.save(folder)
+    assert not file.exists()
 
 
 def test_typical_prompts_are_about_as_long_as_they_claim_and_differ(model: LlamaProcess) -> None:

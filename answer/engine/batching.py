@@ -102,6 +102,7 @@ class Batching:
             self._distribute(parts, logits)
         except DecodeFailed as problem:
             self.fail(str(problem))
+            return  # what was refused says nothing of how long a step takes
         took_s = time.perf_counter() - began
         (self._pace if reads else self._gain).learn(len(rows), took_s)
         self.figures.steps += 1
@@ -115,9 +116,9 @@ class Batching:
             if job.cells + sum(other.cells for other in self.working) > self._context.cells:
                 return
             job.sequence = self._free.pop()
-            self._attach(job)
             self.working.append(self.waiting.popleft())
             job.send({"id": job.number, "started": True})
+            self._attach(job)
 
     def _compose(self) -> list[Part]:
         """Return the parts of the next step."""
@@ -128,10 +129,11 @@ class Batching:
         for job, share in _shares(readers, max(LEAST_READ, self._pace.tokens - rows)):
             if job.read == job.cached:
                 self._attach(job)  # others may have read the same meanwhile
+            room = self._context.sequences - wanted  # for logits
             count = min(share, job.unread, BATCH_TOKENS - rows)
             if job.scored:
-                count = min(count, self._context.sequences - wanted)
-            if count > 0:
+                count = min(count, room)
+            if count > 0 and room > 0:
                 parts.append(Part(job, job.prompt[job.read : job.read + count]))
                 rows += count
                 wanted += count if job.scored else 1

@@ -112,9 +112,12 @@ class Worker:
         return None if found is None else int(found)
 
     def call(self, call: Call, request: Reply, *, most: int) -> bool:
-        """Send a request and return True, unless `most` are under way; its replies say the rest."""
+        """Send a request and return True, unless `most` are under way; its replies say the rest.
+
+        The opening of prompts, which nobody waits for, has the number 0 and takes no place.
+        """
         with self._lock:
-            if len(self._calls) >= most:
+            if sum(number > 0 for number in self._calls) >= most:
                 return False
             if not self._calls:
                 self._heard = self._moved = time.monotonic()
@@ -218,7 +221,12 @@ class Worker:
             call.replies.put({"error": "failed", "detail": self._why})
 
     def _watch(self) -> None:
-        """Kill the process when it gives no sign of life, or gets nowhere, while there is work."""
+        """Kill the process when it gives no sign of life, or gets nowhere, while there is work.
+
+        It must be seen twice: when the service itself was stopped for a while (Ctrl-Z, a paused
+        container), what the process said meanwhile is still to be read.
+        """
+        seen = 0
         while self.alive:
             self._busy.wait()
             time.sleep(LOOK_S)
@@ -226,7 +234,9 @@ class Worker:
                 now, busy = time.monotonic(), bool(self._calls)
                 silent = now - self._heard > self._limits.silence_s
                 stuck = now - self._moved > self._limits.step_s
-            if busy and self._greeted.is_set() and (silent or stuck):
+            hung = busy and self._greeted.is_set() and (silent or stuck)
+            seen = seen + 1 if hung else 0
+            if seen == 2:
                 self._why = "The model hung. It is being started again."
                 self.process.kill()
                 return

@@ -41,7 +41,8 @@ class Speed:
 
     def rates(self, now_s: float) -> tuple[float, float]:
         """Return how fast prompts were read and answers written; zero when nothing was done."""
-        recent = [figures for then_s, figures in self._samples if now_s - then_s <= self.window_s]
+        samples = tuple(self._samples)  # at once: another thread may note one meanwhile
+        recent = [figures for then_s, figures in samples if now_s - then_s <= self.window_s]
         if len(recent) < 2 or recent[-1].busy_s <= recent[0].busy_s:
             return 0.0, 0.0
         first, last = recent[0], recent[-1]

@@ -229,6 +229,8 @@ class LlamaProcess:
         turns = [{"role": message.role, "content": message.content} for message in messages]
         worker = self._a_worker()
         if not self._is_ready(worker, min(self._limits.queue_s, self._limits.start_s)):
+            if time.monotonic() - worker.began > self._limits.start_s:
+                self._forget(worker)  # the next question starts another
             raise self._busy("The model is still being loaded.")
         most = self._limits.sequences + self._limits.queue
         if not worker.call(call, {"messages": turns, **request}, most=most):
@@ -281,7 +283,11 @@ class LlamaProcess:
             if self._closed:
                 raise ModelFailed("The service is stopping.")
             if self._worker is None:
-                self._worker = Worker(self._path, self._limits, self._lost)
+                try:
+                    self._worker = Worker(self._path, self._limits, self._lost)
+                except OSError as problem:
+                    why = f"The model's process cannot be started: {problem.strerror}."
+                    raise ModelFailed(why) from problem
             return self._worker
 
     def _read_opening(self, worker: Worker) -> None:
@@ -291,7 +297,7 @@ class LlamaProcess:
         if self._opening and not opened:
             messages = self._opening(worker.parameters)
             turns = [{"role": message.role, "content": message.content} for message in messages]
-            worker.call(Call(next(self._numbers)), {"messages": turns}, most=1)
+            worker.call(Call(0), {"messages": turns}, most=1)
 
     def _is_ready(self, worker: Worker, wait_s: float) -> bool:
         try:

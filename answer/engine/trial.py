@@ -86,7 +86,7 @@ def attempt(
             pieces = model.write([*prompt], max_tokens=written)
             heard = [(p, time.perf_counter()) for p in pieces if not isinstance(p, Waiting)]
             (_, first), (used, ended) = heard[0], heard[-1]
-            if not isinstance(used, Usage) or used.completion_tokens < 2:
+            if not isinstance(used, Usage) or used.completion_tokens < 2 or ended <= first:
                 raise ModelFailed("The model wrote nothing to a typical prompt.")
             texts.append("".join(piece for piece, _ in heard if isinstance(piece, str)))
             read.append((used.prompt_tokens - used.cached_tokens) / (first - began))

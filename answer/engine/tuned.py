@@ -79,9 +79,12 @@ class Tuning(BaseModel):
     notes: list[str] = []
 
     def save(self, folder: Path) -> None:
-        """Keep the choice, on disk when this returns, and let go of weights made for another."""
+        """Keep the choice, on disk when this returns, and let go of weights made for others; not of
+        those of the choice before, which a running service needs if it must start its model again.
+        """
+        choices = [self, *filter(None, [read(folder)])]
         write_durably(folder / FILE, self.model_dump_json(indent=1).encode())
-        sweep_made(folder, kept(folder, self.model_sha256, self.chosen.weights))
+        sweep_made(folder, [kept(folder, t.model_sha256, t.chosen.weights) for t in choices])
 
 
 @dataclass(frozen=True, slots=True)

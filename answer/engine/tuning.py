@@ -17,7 +17,15 @@ from typing import Any
 from answer.engine.limits import EngineLimits
 from answer.engine.trial import WRITTEN, Trial, attempt, prompts
 from answer.engine.tuned import Measured, Setup, Tuning, machine_now
-from answer.engine.weights import AS_THEY_ARE, MAKE_S, formats_for, kept, make, sha256_of
+from answer.engine.weights import (
+    AS_THEY_ARE,
+    MAKE_S,
+    formats_for,
+    kept,
+    make,
+    sha256_of,
+    sweep_drafts,
+)
 from answer.errors import AnswerError
 
 GAIN = 1.03
@@ -55,6 +63,7 @@ class Tuner:
     written: int = WRITTEN
     until: float = math.inf  # of time.monotonic(): what is not done by then is left out
     _made: dict[str, str] = field(default_factory=dict)  # format -> SHA-256
+    _there: set[str] = field(default_factory=set)  # formats that a service may be running with
     _measured: list[Measured] = field(default_factory=list)
     _texts: tuple[str, ...] = ()
     _notes: list[str] = field(default_factory=list)
@@ -63,6 +72,7 @@ class Tuner:
 
     def begin(self) -> None:
         """Measure what there is without tuning; AnswerError if the model does not run so."""
+        sweep_drafts(self.folder)
         self._sha256 = sha256_of(self.source)
         self._before = self._measure(Setup.of(self.limits))
 
@@ -147,6 +157,8 @@ class Tuner:
             return self.source
         path = kept(self.folder, self._sha256, name)
         if name not in self._made:
+            if path.exists():
+                self._there.add(name)
             most_s = min(MAKE_S, self.until - time.monotonic())
             self._made[name] = make(self.source, path, name, self.limits.threads, most_s)
         return path
@@ -161,7 +173,7 @@ class Tuner:
 
     def _tidy(self, chosen: str) -> None:
         """Delete what this run made and does not use."""
-        for name in self._made:
+        for name in self._made.keys() - self._there:
             if name != chosen:
                 kept(self.folder, self._sha256, name).unlink(missing_ok=True)
 

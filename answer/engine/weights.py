@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from answer.errors import ModelFailed
@@ -90,10 +90,10 @@ def make(source: Path, target: Path, weights: str, threads: int, most_s: float =
     return digest
 
 
-def sweep_made(folder: Path, wanted: Path) -> None:
+def sweep_made(folder: Path, wanted: Collection[Path]) -> None:
     """Delete the weights that were made and are not wanted any more."""
     for path in list(folder.iterdir()) if folder.is_dir() else ():
-        if MADE.fullmatch(path.name) and path != wanted:
+        if MADE.fullmatch(path.name) and path not in wanted:
             path.unlink(missing_ok=True)
 
 

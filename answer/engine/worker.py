@@ -2,7 +2,7 @@
 
 In:   {"id": 1, "messages": [{"role", "content"}, …], "max_tokens": 64, "options": {…}}
       {"id": 2, "messages": […], "text": "a text to score"} · {"cancel": 1}
-Out:  {"ready": {"name", "context_tokens", "parameters", "gpu_layers"}} or {"unusable": "why"}, once
+Out:  {"ready": {"parameters", "gpu_layers"}} or {"unusable": "why"}, once
       {"id": 1, "started": true}, {"id": 1, "piece": "text"} …, and last one of
       {"id": 1, "usage": {…}, "score": -1.2, "scored": 3} · {"id": 1, "gone": true} ·
       {"id": 1, "error": "too_long" | "failed", "detail": "…"}
@@ -118,10 +118,8 @@ def serve(path: str, limits: EngineLimits) -> None:
     working = threading.Event()
     for loop in (partial(_listen, desk, arrived), partial(_live, batching, working, outbox)):
         threading.Thread(target=loop, daemon=True).start()
-    name = context.metadata("general.name")
-    told = {"name": name, "context_tokens": limits.context_tokens}
     layers = context.gpu_layers if uses_gpus() else None
-    outbox.send({"ready": {**told, "parameters": context.parameters, "gpu_layers": layers}})
+    outbox.send({"ready": {"parameters": context.parameters, "gpu_layers": layers}})
     while True:
         _take_in(batching, arrived)
         working.set()
