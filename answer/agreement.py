@@ -11,11 +11,12 @@ that do not hold the question.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from typing import TypeAlias
 
 from answer.types import Evidence
 from answer.values import VALUE, comparable, denies
-from retrieval.words import words
+from retrieval.words import stem, words
 
 WORTH_LEADING = 0.5
 """Least probability of evidence that is put first by its day, as a share of that of the best."""
@@ -23,6 +24,8 @@ WRITTEN_FOR_IT = 0.5
 """The voice of all documents together that hold the question: less than that of one other."""
 LONG_QUESTION = 5
 """Words of a question that no text holds by chance."""
+IDLE = frozenset("a an the my our your his her its their per s".split())
+"""Words that make no other answer: "the line manager" is "your line manager"."""
 Value: TypeAlias = tuple[frozenset[str], bool]
 
 
@@ -47,6 +50,10 @@ def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
         ]
         most = max([most, *rivals], key=_day)
     others = [group[0] for group in groups if group is not most]
+    mine = {piece.hit.document.id for piece in most}
+    others.sort(
+        key=lambda piece: piece.hit.document.id in mine
+    )  # who differs, not what else it says
     first = replace(most[0], probability=evidence[0].probability)
     rest = [piece for piece in evidence if piece not in (most[0], others[0])]
     return [first, others[0], *rest]
@@ -93,8 +100,12 @@ def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
 
 
 def _day(group: Sequence[Evidence]) -> str:
-    """Return the last day that a document of a group says it is of; nothing if none does."""
-    return max(piece.date or "" for piece in group)
+    """Return the last day up to now that a document of a group says it is of; nothing if none does.
+
+    What is of a day to come, such as next year's prices, is not what holds now.
+    """
+    today = date.today().isoformat()
+    return max((day for piece in group if (day := piece.date) and day <= today), default="")
 
 
 def _value(piece: Evidence) -> Value | None:
@@ -105,7 +116,9 @@ def _value(piece: Evidence) -> Value | None:
     start, stop = piece.answer
     text = comparable(piece.text[start - piece.start : stop - piece.start])
     numbers = {match[0].strip("£$€¥") for match in VALUE.finditer(text)}
-    said = frozenset(numbers | {*words(VALUE.sub(" ", text))})
+    rest = words(VALUE.sub(" ", text))
+    telling = {stem(word) for word in rest if word not in IDLE}
+    said = frozenset(numbers | (telling or (set() if numbers else set(rest))))
     return (said, denies(text)) if said else None
 
 

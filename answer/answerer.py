@@ -243,7 +243,9 @@ class Answerer:
         """Publish the evidence itself."""
         for quote in quotes(evidence, at_least):
             # Straight marks: a program that compares words knows them for punctuation.
-            yield draft.say(f'"{quote.shown}"', quote.evidence, 1.0)
+            said = f'"{quote.shown}"'
+            if not draft.has_said(said):  # for another part of the question, or by the model
+                yield draft.say(said, quote.evidence, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

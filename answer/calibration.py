@@ -133,7 +133,10 @@ def calibrate(
         decision={"features": list(decision_features(scorer)), **way(rows, right).data},
         before=_quality(prior.probabilities(rows), right, found),
         after=_quality(unseen, right, found),
-        curve=tuple(_point(unseen, right, found, at / 20) for at in range(1, 20)),
+        curve=tuple(
+            _point(unseen, right, found, at)
+            for at in sorted({round(threshold, 4), *(n / 20 for n in range(1, 20))})
+        ),
     )
 
 

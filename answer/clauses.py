@@ -2,16 +2,30 @@
 words of another."""
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from answer.values import VALUE, denies
+from answer.values import MONTHS, VALUE, denies
 from retrieval.words import STOP_WORDS, stem, words
 
 JOINT = re.compile(r"(?<!\d),|,(?!\d)|[;()]|\b(?:and|but|while|whereas)\b", re.IGNORECASE)
 """Between what may have values of its own."""
-BREAK = re.compile(r"[;()]|,?\s?\b(?:and|but|while|whereas)\b", re.IGNORECASE)
-"""Between what may be denied by itself: not a comma, as in "did not, in 2020, approve"."""
+BREAK = re.compile(
+    r"[;()]|,?\s?\b(?:and|but|while|whereas)\b|,\s+(?=(?:not|which|though|although)\b)",
+    re.IGNORECASE,
+)
+"""Between what may be denied by itself: not any comma, as in "did not, in 2020, approve"."""
+SCALE = re.compile(r"(?:hundred|thousand|million|billion|trillion|bn|[km])$")
+CURRENCY = re.compile(r"[£$€¥]")
+DAY_MONTHS = frozenset(month.lower() for month in MONTHS)
+LENGTHS = frozenset("minut hour dai week month year".split())
+ORDINALS = frozenset("st nd rd th".split())
+NAMED_TIME = re.compile(
+    rf"\b(?:(?:{'|'.join(month for month in MONTHS if month != 'May')})\b"
+    r"|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b)"
+)
+"""What is swapped as easily as a number. "May" mostly is no month."""
 ARTICLES = frozenset("a an the".split())
 
 
@@ -33,7 +47,7 @@ def misplaced(claim: str, quote: str) -> str | None:
     if they stand before all of them or if the claim has all that leads to this one; those behind
     another value may not.
     """
-    for kind in {_kind(match) for match in VALUE.finditer(claim)}:
+    for kind in {_kind(match) for match in _values(claim)}:
         there = _stretches(quote, kind)
         if len({stretch.value for stretch in there}) < 2:
             continue
@@ -61,7 +75,7 @@ def _stretches(text: str, kind: str) -> list[Stretch]:
     found: list[Stretch] = []
     start = 0
     for stop in cuts[1:]:
-        values = [v for v in VALUE.finditer(text, start, stop) if _kind(v) == kind]
+        values = [v for v in _values(text, start, stop) if _kind(v) == kind]
         if not values and stop < len(text):
             continue  # what follows has the value, and this is about it
         if not values and found:
@@ -72,19 +86,35 @@ def _stretches(text: str, kind: str) -> list[Stretch]:
             # Of several in one part there is no telling which words lead to which.
             led_by = _stems(text[start : values[0].start()])
             before = frozenset(word for word in led_by if not word[0].isdigit())
-            found.append(Stretch(value[0], before, _stems(text[start:stop])))
+            found.append(Stretch(value[0].rstrip("s"), before, _stems(text[start:stop])))
         start = stop
     return found
 
 
+def _values(text: str, start: int = 0, stop: int = sys.maxsize) -> list[re.Match[str]]:
+    return [*VALUE.finditer(text, start, stop), *NAMED_TIME.finditer(text, start, stop)]
+
+
 def _kind(value: re.Match[str]) -> str:
-    """Return what values must have in common to be taken for each other: the sign, the unit, and
-    the word behind a bare number."""
-    shape = re.sub(r"[\d.,]+", "#", value[0])
+    """Return what values must have in common to be taken for each other: that they are money, a
+    time of day, a day, a weekday, a month, a length of time, or the word behind a number."""
+    if NAMED_TIME.match(value[0]):
+        return "weekday" if "day" in value[0] else "month"
+    if CURRENCY.search(value[0]):
+        return "money"
+    shape = re.sub(r"[\d.,]+", "#", value[0].lower())
+    if shape in {"#am", "#pm"}:
+        return "time"
+    shape = SCALE.sub("", shape)
     following = re.match(r"\s*-?\s*([^\W\d_]+)", value.string[value.end() :])
-    if shape == "#" and following and following[1].lower() not in STOP_WORDS:
-        return f"# {stem(following[1].lower())}"
-    return shape
+    word = following[1].lower() if following else ""
+    if shape != "#" or not word or word in STOP_WORDS:
+        return shape
+    if word in DAY_MONTHS:
+        return "day"
+    if word in ORDINALS:
+        return "place"
+    return "length" if stem(word) in LENGTHS else f"# {stem(word)}"
 
 
 def _stems(text: str) -> frozenset[str]:

@@ -16,6 +16,10 @@ CONTINUES = re.compile(
     r"(?:and|or|but|so|then|also|what about|how about|what if)\b[\s,]*",
     re.IGNORECASE,
 )
+ADDS = re.compile(r"\b(?:and|or|about|if)\b", re.IGNORECASE)
+"""Of how a question continues: what makes it more of the question before."""
+DEFINITE = re.compile(r"\b(?:the|there)\b", re.IGNORECASE)
+"""It speaks of something as known: "What is the deadline?"."""
 ASKS = re.compile(
     r"^(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could"
     r"|will|would|should|must|may|has|have|had|am)\b",
@@ -31,22 +35,26 @@ STANDS_ALONE = 4
 def rewritten(question: str, earlier: Sequence[str]) -> str:
     """Return what to look for: the question, made to stand alone if it leans on earlier ones.
 
-    It leans if it opens like a continuation, has at most one word that carries meaning, or has
-    a pronoun and few such words. "And for part-timers?" takes the place of whom or what the
-    question before was for; a pronoun becomes the subject of the last question that has one;
+    It leans if it opens like a continuation, has at most one word that carries meaning and is no
+    whole question ("What is retrieval?"), or has a pronoun and few such words. "And for
+    part-timers?" takes the place of whom or what the question before was for; a pronoun becomes
+    the subject of the last question that has one, which is added to "What is the deadline?";
     what cannot be put in a sentence is led by the question before.
     """
     before = next((q for q in _standing_alone(earlier)), None)
     if before is None or before == question or not leans(question):
         return question
     rest = CONTINUES.sub("", question).strip()
+    opening = question[: question.rindex(rest)]
+    if ASKS.match(rest) and not leans(rest) and not ADDS.search(opening):
+        return rest[0].upper() + rest[1:]  # "So how do I apply for a permit?"
     constraint = CONSTRAINT.match(rest)
     if constraint and not ASKS.match(rest):
         return _constrained(before, rest, constraint[0])
     if twin := _twin(rest.strip(" ?.!"), before):
         return before.replace(twin, rest.strip(" ?.!"))
     subject = subject_of(before)
-    if subject and ASKS.match(rest) and POINTS_BACK.search(rest):
+    if subject and ASKS.match(rest) and (POINTS_BACK.search(rest) or DEFINITE.search(rest)):
         return with_subject(rest, subject)
     return f"{before} {question}"
 
@@ -55,7 +63,9 @@ def leans(question: str) -> bool:
     """Whether a question needs the ones before it to be understood."""
     telling = len([word for word in words(question) if word not in STOP_WORDS])
     points_back = POINTS_BACK.search(question) and telling < STANDS_ALONE
-    return bool(CONTINUES.match(question) or telling <= 1 or points_back)
+    asks = ASKS.match(question.strip()) and len(question.split()) > 2
+    whole = telling == 1 and asks and not DEFINITE.search(question)
+    return bool(CONTINUES.match(question) or (telling <= 1 and not whole) or points_back)
 
 
 def _standing_alone(earlier: Sequence[str]) -> list[str]:

@@ -273,10 +273,10 @@ class Judgement:
                 answer=_within(candidate.span, judged.spans[i]),
                 orders=candidate.orders,
             )
-            for i in judged.order[:limit]
+            for i in judged.order
             for candidate in [judged.candidates[i]]
         ]
-        return _without_repeats(found)
+        return _without_repeats(found)[:limit]
 
     def judge(self, asked: Asked, hits: Sequence[Hit]) -> "Judged | None":
         """Return how the sentences of passages compare; None if there is none."""

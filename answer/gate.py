@@ -8,13 +8,13 @@ and it says more than the question did, unless that only asked whether it is so.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from answer.clauses import flipped, misplaced
 from answer.types import Evidence
-from answer.values import comparable, names_in, neighbours
+from answer.values import comparable, names_in, neighbours, sides
 from retrieval.ranking import stems_of
 from retrieval.words import STOP_WORDS, content_words, stem, words
 
@@ -23,16 +23,20 @@ MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
 # A condition shows in its first words. "Who" after a comma only adds; without one it limits.
 CONDITION = re.compile(
     r"(?:\b(?:if|unless|except|provided|only|until|whenever|subject to|(?:as|so) long as"
-    r"|when(?=\s+\w+ed\b))|(?<![,;] )\b(?:who|whose|where))(?:\s+[\w’'-]+){1,5}",
+    r"|when(?=\s+\w+ed\b)"
+    r"|with(?:out)?(?=(?:\s+(?:prior|written|the))*\s+(?:approval|consent|notice|permission)\b))"
+    r"|(?<![,;] )\b(?:who|whose|where|once(?! again| more)|after)|^following)(?:\s+[\w’'-]+){1,5}",
     re.IGNORECASE,
 )
 # What these begin is left out of what the sentence says, so their own words must be kept.
 EXCEPTION = re.compile(
-    r"\b(?:unless|except|excluding|other than|(?<=\s)apart from|every(?:one|body|thing)? but)\b",
+    r"\b(?:unless|except|excluding|other than|(?<=\s)apart from|whether|rather than|instead of"
+    r"|(?:all|every(?:one|body|thing)?) but|unlike|as opposed to|with the exception of|save for"
+    r"|(?:al)?though not|but not (?:after|at|before|by|during|for|if|in|on|to|when|where|with))\b",
     re.IGNORECASE,
 )
 
-LABEL = re.compile(r"^(?:answer\s*[:.]|a\s*:)\s*", re.IGNORECASE)
+LABEL = re.compile(r"^(?:[-*•]\s+(?=[^\W\d]))?(?:(?:answer\s*[:.]|a\s*:)\s*)?", re.IGNORECASE)
 # "Yes" and "no" are the model's own; the words that follow speak for themselves.
 YES_OR_NO = re.compile(r"^(?:yes|no)(?:[,:;]|\.(?!\s*\d))\s*(\w)", re.IGNORECASE)
 WHETHER = re.compile(
@@ -49,7 +53,15 @@ DIRECTIONS = frozenset(
     same""".split()
 )
 PAST = re.compile(r"\b(?:was|were|had)\b", re.IGNORECASE)
+RULE = re.compile(
+    r"\b(?:is|are|has|have|gets?|needs?|can|may|must|shall|should|will|cannot)\b", re.IGNORECASE
+)
+"""What a sentence has that tells how things are, and not what once happened."""
+TIMES = ("when ", "once ", "after ", "following ")
 MAY_MONTH = re.compile(r"(?<=\d )May\b|\bMay(?= \d)|(?<=\b[Ii]n )May\b")
+MODAL = re.compile(
+    r"\b(can|may|could|might|must|shall|should)\s+(?:(?:not|only|also)\s+)?(\w+)", re.IGNORECASE
+)
 MAY, MUST, SHOULD = {"can", "may", "could", "might"}, {"must", "shall"}, {"should"}
 TURNED = (
     ({"on"}, {"off"}),
@@ -102,7 +114,7 @@ def check(
     A marker that names no evidence counts as none. Of several pieces the one that supports
     the sentence best is taken. What passes by its words is put before the scorer too.
     """
-    text = LABEL.sub("", " ".join(MARKER.sub("", written).split()))
+    text = LABEL.sub("", _unmarked(written.replace("**", "")))
     text = YES_OR_NO.sub(_capital, text)
     cited = [n - 1 for n in _markers(written) if 1 <= n <= len(evidence)]
     verdicts = [_judge(text, evidence[i], i, question) for i in cited or range(len(evidence))]
@@ -121,13 +133,18 @@ def _capital(match: re.Match[str]) -> str:
     return match[1].upper()
 
 
+def _unmarked(text: str) -> str:
+    # Runs of spaces go first: a marker may have some before it, which takes their square to find.
+    return MARKER.sub("", " ".join(text.split())).strip()
+
+
 def _markers(text: str) -> list[int]:
     return [int(n) for found in MARKER.findall(text) for n in found.split(",")]
 
 
 def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
     # As the claim was mended, so is the quote: without markers, or a "yes" of its own.
-    quoted_text = YES_OR_NO.sub(_capital, " ".join(MARKER.sub("", evidence.text).split()))
+    quoted_text = YES_OR_NO.sub(_capital, _unmarked(evidence.text))
     claim, quote, place = comparable(text), comparable(quoted_text), comparable(evidence.place)
     said = [stem(word) for word in content_words(claim)]
     asked, quoted = set(stems_of(comparable(question))), set(stems_of(quote))
@@ -148,7 +165,7 @@ def _empty(
     settles = WHETHER.match(question) and not WHETHER.match(text) and said <= quoted
     if (
         ECHO.match(text)
-        or not any(c.isalpha() for c in text)
+        or not any(c.isalpha() or c in "£$€¥%" for c in text)
         or not (said - asked or (settles and not text.endswith("?")))
     ):
         return "it says no more than the question"
@@ -164,6 +181,12 @@ def _unsupported_value(text: str, quote: str, place: str) -> str | None:
             return f"the number {number} belongs to something else in the cited words"
         if not near.after and near.before and not near.before & there[number].before:
             return f"the number {number} belongs to something else in the cited words"
+    bounds = sides(quote)
+    for number, mine in sides(text).items():
+        theirs = bounds[number]
+        swapped = mine - {""} - theirs and theirs - {""}
+        if swapped or ("" in mine and not theirs & {"", "from", "to", "by"}):
+            return f"the number {number} is bounded otherwise in the cited words"
     if (value := misplaced(text, quote)) is not None:
         return f"the number {value} belongs to something else in the cited words"
     known = {*words(place), *words(quote)}
@@ -187,9 +210,20 @@ def _turned(text: str, quote: str) -> str | None:
     """Tell "before" where the quote has "after", "may" where it has "must"."""
     said, there = (set(words(MAY_MONTH.sub("", some))) for some in (text, quote))
     turned = any(one & said and not one & there and other & there for one, other in TURNED)
+    theirs = _modals(quote)
+    turned |= any(kinds.isdisjoint(theirs.get(v, kinds)) for v, kinds in _modals(text).items())
     if turned or DIRECTIONS & said - there:
         return "the cited words do not say it"
     return None
+
+
+def _modals(text: str) -> dict[str, set[int]]:
+    """Return which of MAY, MUST and SHOULD leads each verb, by its stem."""
+    found: dict[str, set[int]] = {}
+    for match in MODAL.finditer(MAY_MONTH.sub("", text)):
+        kind = next(n for n, some in enumerate((MAY, MUST, SHOULD)) if match[1].lower() in some)
+        found.setdefault(stem(match[2].lower()), set()).add(kind)
+    return found
 
 
 def _unsaid(said: list[str], asked: set[str], quoted: set[str], place: set[str]) -> str | None:
@@ -205,13 +239,20 @@ def _unconditional(claim: str, quote: str, kept: set[str]) -> str | None:
     kept_out, named = (set(EXCEPTION.findall(some.lower())) for some in (quote, claim))
     if left := kept_out - named:
         return f"it leaves out an exception: “{min(left)} …”"
-    for match in CONDITION.finditer(quote):
-        if match[0].lower().startswith("when ") and PAST.search(quote):
-            continue  # that tells a time
+    for match in conditions(quote):
         telling = [stem(word) for word in words(match[0]) if word not in STOP_WORDS]
         if telling and _share(telling, kept) < KEPT:
             return f"it leaves out a condition: “{' '.join(match[0].split())}”"
     return None
+
+
+def conditions(text: str) -> Iterator[re.Match[str]]:
+    """Yield the first words of each condition in a text; "after the war" is none where a text tells
+    what once happened."""
+    tells = PAST.search(text) or not RULE.search(text)
+    for match in CONDITION.finditer(text):
+        if not (tells and match[0].lower().startswith(TIMES)):
+            yield match
 
 
 def _share(said: Sequence[str], there: set[str]) -> float:

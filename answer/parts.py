@@ -11,7 +11,9 @@ AUXILIARY = (
     r"(?:is|are|was|were|do|does|did|can|could|will|would|should|must|may|has|have|had)(?:n['’]t)?"
 )
 QUESTION = re.compile(
-    rf"^(?:(?:what|when|where|why|how|who|which)\b|{AUXILIARY}\b|tell me\b)", re.IGNORECASE
+    r"^(?:(?:what|how)\b(?!\s+(?:about|if)\b)|(?:when|where|why|who|which)\b"
+    rf"|{AUXILIARY}\b|tell me\b)",
+    re.IGNORECASE,
 )
 SECOND = re.compile(
     r",?\s+(?:and|but|or|and also|also)\s+(?="
@@ -45,7 +47,7 @@ def _sentences(question: str) -> list[str]:
     for match in SENTENCE.finditer(question):
         piece = f"{waiting}{match[0]}"
         if found and "?" in match[0] and not QUESTION.match(match[0].strip()):
-            found[-1] += match[0]  # "And part-time?" is more of the question before
+            found[-1] += match[0]  # "And part-time?", "What about May?" is more of it
         elif "?" in match[0] and _telling(match[0]):
             found.append(piece.strip())
             waiting = ""

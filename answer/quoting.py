@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from answer.gate import CONDITION
+from answer.gate import conditions
 from answer.types import Evidence
 from answer.values import denies
 from retrieval.instructions import orders_of
@@ -23,11 +23,13 @@ TOO_LONG = 90
 """Words that nobody reads: a row of a table, or a text without full stops."""
 LEANS = re.compile(
     r"(?:and|but|so|then|however|also)?,?\s*"
-    r"(?:he|she|it|they|this|these|those|such|his|her|its|their|both|the (?:former|latter|same))\b",
+    r"(?:he|she|it|they|this|these|those|such|his|her|its|their|both|the (?:former|latter|same)"
+    r"|that(?=\s+(?:is|was|means|includes|applies))|otherwise|in that case|if (?:so|not)"
+    r"|one of (?:them|these|those))\b",
     re.IGNORECASE,
 )
 JOINT = re.compile(
-    r"\s*(?:[;—()]|(?<!\d)[,:–]|[,:–](?!\d))\s*"
+    r"\s*(?:[;—()]|[,:–](?=\s))\s*"
     r"|\s+(?:(?=(?:and|or|but|which|who|because|although|while|whereas)\s))",
     re.IGNORECASE,
 )
@@ -95,8 +97,8 @@ def _shown(piece: Evidence) -> str:
     if piece.answer and len(text.split()) > LONGEST:
         first, last = piece.answer[0] - piece.start, piece.answer[1] - piece.start
         part = _part(text, first, last)
-        left_out = text[: part[0]], text[part[1] :]
-        if not any(denies(some) or CONDITION.search(some) for some in left_out):
+        denied = denies(text[: part[0]]) or denies(text[part[1] :])
+        if not denied and all(part[0] <= c.start() < part[1] for c in conditions(text)):
             start, stop = part
     if len(text[start:stop].split()) > TOO_LONG:
         start, stop = _around(text, first)

@@ -29,7 +29,12 @@ SPELT |= TENS | {
     for one in list(SPELT)[1:10]
 }
 LONG_UNITS = {"bn": "billion", "k": "thousand"}
-NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "none", "without", "cannot", "nt"})
+NEGATIONS = frozenset(
+    """not no never neither nor none without cannot nt nobody nothing nowhere non hardly scarcely
+    barely rarely seldom nicht kein keine keinen keinem keiner nie niemals niemand nichts ohne pas
+    jamais aucun aucune personne rien nunca nadie ningún ninguna""".split()
+)
+"""Of English, and the commonest of German, French and Spanish."""
 MONTHS = (
     "January February March April May June July August September October November December"
 ).split()
@@ -53,6 +58,18 @@ BOUNDS = (
     (re.compile(r"\bup to (?=[£$€¥]?\d)", re.I), "atmost "),
     (re.compile(r"\bnos?\.\s*(?=\d)", re.I), "number "),
 )
+# "Section 4.10" is not "section 4.1", though 4.10 is 4.1.
+NUMBERED = re.compile(
+    r"(?:\b(?:section|clause|paragraph|article|rule|version|release|chapter|annex|table)s?\s|§\s?)$",
+    re.IGNORECASE,
+)
+LED = re.compile(
+    r"\b(atmost|atleast|(?:more|less|fewer|later|earlier|longer|higher|lower) than|over|under|below"
+    r"|above|before|after|minus|from|since|to|until|till|by)\s+(?:the\s+)?$",
+    re.IGNORECASE,
+)
+"""What may stand before a number and says on which side of it something is."""
+SAME_SIDE = {"until": "to", "till": "to", "since": "from"}
 BEFORE = re.compile(r"([^\W_]+)\s+$")
 AFTER = re.compile(r"\s*-?\s*([^\W_]+)")
 
@@ -75,17 +92,28 @@ def neighbours(text: str) -> dict[str, Neighbours]:
     """
     found: dict[str, Neighbours] = defaultdict(Neighbours)
     for match in VALUE.finditer(text):
-        near = found[_canonical(match[0])]
+        near = found[_value(match)]
         # A neighbour stands in the same clause, with nothing but spaces between.
         near.before |= _telling(BEFORE.search(text[: match.start()]))
         near.after |= _telling(AFTER.match(text[match.end() :]))
     return dict(found)
 
 
+def sides(text: str) -> dict[str, set[str]]:
+    """Return for each number of a `comparable` text the words that say on which side of it
+    something is ("atmost", "over", "to"), or "" where nothing does."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for match in VALUE.finditer(text):
+        led = LED.search(text, max(0, match.start() - 24), match.start())
+        word = led[1].lower() if led else ""
+        found[_value(match)].add(SAME_SIDE.get(word, word))
+    return dict(found)
+
+
 def comparable(text: str) -> str:
     """Return a text with its dates, numbers and bounds written in one way: "three days, at most" as
     "3 days, atmost"."""
-    return _bounds_alike(VALUE.sub(lambda match: _canonical(match[0]), dates_alike(text)))
+    return _bounds_alike(VALUE.sub(_value, dates_alike(text)))
 
 
 def dates_alike(text: str) -> str:
@@ -134,6 +162,13 @@ def _telling(match: re.Match[str] | None) -> set[str]:
     if match is None:
         return set()
     return {stem(word) for word in words(match[1]) if word not in STOP_WORDS}
+
+
+def _value(match: re.Match[str]) -> str:
+    before = match.string[max(0, match.start() - 12) : match.start()]
+    if re.fullmatch(r"\d+\.\d+", match[0]) and NUMBERED.search(before):
+        return match[0]
+    return _canonical(match[0])
 
 
 def _canonical(number: str) -> str:

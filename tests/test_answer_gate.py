@@ -192,10 +192,15 @@ def test_a_sentence_that_turns_the_evidence_around_is_withheld(written: str, quo
         ("Overtime is paid when approved in writing.", "Overtime is paid."),
         ("Refunds are given as long as the item is unused.", "Refunds are given."),
         ("All staff other than drivers may work from home.", "Drivers may work from home."),
+        ("With approval, staff may work from home.", "Staff may work from home."),
+        ("Once approved, the claim is paid.", "The claim is paid."),
+        ("After five years, staff get 30 days of leave.", "Staff get 30 days of leave."),
+        ("Overtime is paid after approval by the director.", "Overtime is paid."),
     ],
 )
 def test_an_exception_may_not_be_dropped(quote: str, written: str) -> None:
     question = "Is the library open on Sundays, is parking free, and what of overtime and drivers?"
+    question += " May staff work from home, how much leave do they get, and what of the claim?"
 
     assert judge(written, quote, question=question).reason is not None
     assert judge(quote, quote).reason is None
@@ -258,6 +263,42 @@ def test_another_value_is_withheld(quote: str, written: str) -> None:
             "Grade 3 staff get 28 days and grade 5 staff get 30 days.",
             "Grade 5 staff get 30 days.",
             "Grade 3 staff get 30 days.",
+        ),
+        (
+            "The policy was approved on 3 May 2025 and takes effect on 1 June 2025.",
+            "The policy takes effect on 1 June 2025.",
+            "The policy takes effect on 3 May 2025.",
+        ),
+        (
+            "Officers get 10 days of leave and managers get 3 weeks of leave.",
+            "Managers get 3 weeks of leave.",
+            "Managers get 10 days of leave.",
+        ),
+        (
+            "The Leeds desk opens at 9 am and the York desk opens at 1 pm.",
+            "The York desk opens at 1 pm.",
+            "The York desk opens at 9 am.",
+        ),
+        (
+            "Leeds got £500 and York got £2 million.",
+            "York got £2 million.",
+            "Leeds got £2 million.",
+        ),
+        ("Members pay £5; guests pay $8.", "Guests pay $8.", "Members pay $8."),
+        (
+            "Registration opens in March and closes in April.",
+            "Registration closes in April.",
+            "Registration closes in March.",
+        ),
+        (
+            "The pool opens on Mondays, the library on Fridays.",
+            "The library opens on Fridays.",
+            "The library opens on Mondays.",
+        ),
+        (
+            "The 1st floor houses payroll and the 2nd floor houses sales.",
+            "The 2nd floor houses sales.",
+            "The 2nd floor houses payroll.",
         ),
     ],
 )
@@ -376,6 +417,14 @@ def test_a_copy_of_the_cited_words_passes(quote: str) -> None:
         ("Neither cash nor cheques are accepted.", "Cash and cheques are not accepted."),
         ("Apply by 3 May.", "You should apply by 3 May."),
         ("Apart from novels, he wrote three plays in 1990.", "He wrote three plays in 1990."),
+        ("After the war, the company moved to Leeds.", "The company moved to Leeds."),
+        ("The deadline for claims was moved from 3 May to 10 May.", "It was moved to 10 May."),
+        ("Children under 5 travel free.", "Children under 5 travel free."),
+        ("Officers of all grades may work until 6 pm.", "Officers may work to 6 pm."),
+        ("The fee is £5, not £8.", "The fee is £5."),
+        ("The comet was found in 1950, which no one had expected.", "The comet was found in 1950."),
+        ("Staff may work from home but must record hours.", "Staff must record hours."),
+        ("See section 4.10 of the rules.", "See section 4.10."),
         (
             "The company was renamed in 1998 when acquired by the bank.",
             "The company was renamed in 1998.",
@@ -383,9 +432,76 @@ def test_a_copy_of_the_cited_words_passes(quote: str) -> None:
     ],
 )
 def test_what_a_sentence_says_of_one_of_its_values_passes(quote: str, written: str) -> None:
-    question = "What of the bridge, the library, the policy, the company? Should you apply?"
+    question = "What of the bridge, the library, the policy, the company, the deadline for claims?"
+    question += " Should you apply?"
 
     assert judge(written, quote, question=question).reason is None
+
+
+@pytest.mark.parametrize(
+    ("quote", "written"),
+    [
+        ("Officers get up to 5 days.", "Officers get 5 days."),
+        ("More than 500 people attended.", "500 people attended."),
+        ("Children under 5 years travel free.", "Children of 5 years travel free."),
+        ("The deadline is before 5 May.", "The deadline is 5 May."),
+        ("Keep it at minus 5 °C.", "Keep it at 5 °C."),
+        ("The deadline moved from 3 May to 10 May.", "The deadline moved to 3 May."),
+        ("Apply before 5 May and pay after 10 June.", "Pay before 10 June."),
+        ("Profit fell by £5 million to £20 million.", "Profit fell by £20 million."),
+    ],
+)
+def test_a_bound_belongs_to_its_number(quote: str, written: str) -> None:
+    assert judge(written, quote).reason is not None
+    assert judge(quote, quote).reason is None
+
+
+@pytest.mark.parametrize(
+    ("quote", "written"),
+    [
+        ("Nobody may enter the lab.", "You may enter the lab."),
+        ("Deposits are non-refundable.", "Deposits are refundable."),
+        ("Leave is rarely granted.", "Leave is granted."),
+        ("Hunde sind nicht erlaubt.", "Hunde sind erlaubt."),
+        ("Les chiens ne sont pas admis.", "Les chiens sont admis."),
+        ("The fee is £5, not £8.", "The fee is not £5."),
+        ("The fee is £5, not £8.", "The fee is £8."),
+    ],
+)
+def test_a_denial_in_other_words_is_one_too(quote: str, written: str) -> None:
+    assert judge(written, quote).reason is not None
+    assert judge(quote, quote).reason is None
+
+
+def test_deposits_that_are_non_refundable_are_not_refundable() -> None:
+    assert judge("Deposits are not refundable.", "Deposits are non-refundable.").reason is None
+
+
+@pytest.mark.parametrize(
+    ("quote", "written"),
+    [
+        ("Managers must approve leave, and staff may appeal.", "Managers may approve leave."),
+        ("Staff may work from home but must record hours.", "Staff must work from home."),
+        ("The council will decide whether dogs are allowed.", "Dogs are allowed."),
+        ("It is approved by managers rather than officers.", "It is approved by officers."),
+        ("Dogs are allowed, but not in the hall.", "Dogs are allowed."),
+        ("See section 4.10.", "See section 4.1."),
+        ("Use version 2.1 of the form.", "Use version 2.10 of the form."),
+    ],
+)
+def test_what_leads_a_verb_or_limits_a_rule_may_not_be_left_out(quote: str, written: str) -> None:
+    assert judge(written, quote).reason is not None
+    assert judge(quote, quote).reason is None
+
+
+@pytest.mark.parametrize("written", ["- The fee is £5.", "* The fee is £5.", "**The fee** is £5."])
+def test_marks_of_a_list_or_of_bold_words_are_not_the_sentences_own(written: str) -> None:
+    assert judge(written, "The fee is £5.").reason is None
+    assert judge(written, "The fee is £5.").text == "The fee is £5."
+
+
+def test_a_value_alone_may_be_an_answer() -> None:
+    assert judge("£5.", "The fee is £5.", question="What is the fee?").reason is None
 
 
 def test_a_text_of_spaces_and_commas_is_judged_at_once() -> None:

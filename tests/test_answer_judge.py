@@ -21,7 +21,7 @@ from answer.judge.judge import Readable
 from answer.judge.network import Network, merged
 from answer.judge.reading import CLAIM_MARK, LONGEST, SENTENCE_MARK, Reader, padded
 from retrieval import SentenceTransformerEmbedder
-from scripts import judge_data, train_judge
+from scripts import judge_data, train_judge, workplace
 from tests.conftest import JUDGE, Shelf
 from web.settings import Settings
 from web.wiring import build_scorer, describe_scorer
@@ -345,6 +345,8 @@ def train(
     monkeypatch.setattr(train_judge, "OUT", out)
     monkeypatch.setattr(train_judge, "RANK", 2)
     monkeypatch.setattr(train_judge, "BATCH_TOKENS", 400)
+    rows = workplace.rows
+    monkeypatch.setattr(workplace, "rows", lambda part: rows(part)[:8])  # of hundreds
 
     def run(work: str, *options: str) -> dict[str, torch.Tensor] | None:
         from safetensors.torch import load_file

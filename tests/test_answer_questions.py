@@ -44,6 +44,7 @@ def test_several_questions_are_cut_apart_and_each_stands_alone(
         "How and when was the bridge built?",
         "dog licence fee and form",
         "How many days of leave do officers get? And part-time?",
+        "How many days of leave do officers get? What about managers?",
     ],
 )
 def test_one_question_stays_one(question: str) -> None:
@@ -67,6 +68,19 @@ def test_one_question_stays_one(question: str) -> None:
         (["What is the fee for a dog licence?"], "When is it due?", "When is dog licence due?"),
         (["Who is Anna Bell?", "Thanks"], "What does she do?", "What does Anna Bell do?"),
         (["How much leave do I get?"], "What is a GGUF file?", "What is a GGUF file?"),
+        (["How much leave do I get?"], "What is retrieval?", "What is retrieval?"),
+        (["How much leave do I get?"], "Where can I park?", "Where can I park?"),
+        (
+            ["How much leave do I get?"],
+            "So how do I apply for a parking permit?",
+            "How do I apply for a parking permit?",
+        ),
+        (
+            ["How do I apply for a parking permit?"],
+            "What is the deadline?",
+            "What is the deadline (parking permit)?",
+        ),
+        (["What is batching?"], "How much does it cost?", "How much does batching cost?"),
         ([], "And then?", "And then?"),
     ],
 )
@@ -107,6 +121,19 @@ def fees(shelf: Shelf, tmp_path: Path) -> Shelf:
     )
     shelf.ingest(tmp_path / "fees.md")
     return shelf
+
+
+def test_one_sentence_that_answers_two_questions_is_quoted_once(fees: Shelf) -> None:
+    answerer = Answerer(
+        fees.library, None, judgement=judged_by(fees.embedder, JUDGE), passages=10, threshold=0.2
+    )
+
+    asked = "What is the fee for a dog licence? How much does a dog licence cost in a year?"
+    answer = answerer.answer(Ask(asked))
+
+    texts = [sentence.text for sentence in answer.sentences]
+    assert "fee for a dog licence is £12" in texts[0]
+    assert len(texts) == len(set(texts))
 
 
 def test_each_of_several_questions_is_answered_on_its_own_evidence(fees: Shelf) -> None:

@@ -66,14 +66,16 @@ def test_a_condition_or_a_denial_is_never_left_out() -> None:
 def test_no_number_is_cut_in_two() -> None:
     long = (
         "The depot was let at the wish of the committee, which had met twice in that week to talk"
-        " of little else and of nothing that mattered, for £1,200 from 9:30 to 17:45 on each of the"
+        " of little else and of nothing that mattered, for £1,200 and £10–£15 from 9:30 to 17:45 on"
+        " each of the"
         " days that the market is held in the square before the town hall of Merrow Vale."
     )
 
-    for answer in ("£1,200", "17:45"):
+    for answer in ("£1,200", "£10", "17:45"):
         part = shown(long, answer)
         assert "£1,200" in part or "£1" not in part
         assert "9:30" in part or "30" not in part
+        assert "£10–£15" in part or ("£10" not in part and "£15" not in part)
         assert answer in part
 
 

@@ -157,6 +157,8 @@ class Judge:
         yield from (found[i] for i in range(len(readings)))
 
     def _loaded(self) -> tuple[Reader, "Heads"]:
+        if self._reader is not None and self._heads is not None:
+            return self._reader, self._heads
         with self._lock:
             if self._reader is None or self._heads is None:
                 from safetensors.torch import load

@@ -88,7 +88,11 @@ def _bar(length: int, label: str) -> Iterator[Callable[[int], None]]:
 def _read(file: Path, library: Library) -> list[Known]:
     """Return the questions in a file of JSON lines; CalibrationImpossible names a bad line."""
     known = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as problem:
+        raise CalibrationImpossible(f"{file} is not UTF-8 text: {problem}.") from problem
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:

@@ -177,7 +177,8 @@ function refused({ text, reason }) {
 }
 
 function why({ status, reason, hint }) {
-  if (status === "answered") return "AI wording, each sentence checked against the words it cites.";
+  const checked = "AI wording, each sentence checked against the words it cites.";
+  if (status === "answered") return reason ? `${sentence(reason)} ${checked}` : checked;
   if (status === "quoted") return sentence(`no AI wording: ${reason}`);
   return hint ? `${sentence(reason)} ${hint}` : sentence(reason);
 }

@@ -49,6 +49,7 @@ export function asText(answer, label) {
   );
   const heading = answer.nearest.length ? ["Closest passages, not an answer:"] : [];
   const said = body.length ? body.join(" ") : sentence(answer.reason);
+  const reason = answer.status === "answered" && answer.reason ? [sentence(answer.reason)] : [];
   const missing = answer.unanswered.map((question) => `Not in the documents: “${question}”`);
-  return [answer.question, `${label}:\n${said}`, ...missing, ...heading, ...sources].join("\n\n");
+  return [answer.question, `${label}:\n${said}`, ...reason, ...missing, ...heading, ...sources].join("\n\n");
 }
