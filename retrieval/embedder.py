@@ -174,6 +174,8 @@ class SentenceTransformerEmbedder:
             )
 
     def _loaded(self) -> "SentenceTransformer":
+        if self._model is not None:
+            return self._model  # without waiting for an embedding to end
         with self._lock:
             if self._model is None:
                 model = _load(self._folder, self._label)

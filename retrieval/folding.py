@@ -4,10 +4,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from retrieval.query import OTHERWISE
 from retrieval.types import Hit
-from retrieval.words import words
+from retrieval.words import STOP_WORDS, words
 
 DIGIT = re.compile(r"\d")
+TELLING = frozenset(OTHERWISE) | frozenset(
+    "no not never none nor without cannot may must shall should can could".split()
+)
 RUN = 3
 """Words in a row that are compared."""
 ALIKE = 0.8
@@ -19,15 +23,16 @@ MOST_MERGED = 3
 def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
     """Return the best `limit` hits, those that say nearly the same as a better one folded into it.
 
-    Two that differ in a number do not say the same, however alike they are.
+    Two that differ in a number, a denial or what must or may be do not say the same, however alike
+    they are.
     """
     kept: list[Hit] = []
     seen: list[tuple[frozenset[tuple[str, ...]], list[str]]] = []
     for hit in hits:
         found = words(hit.passage.text)
         runs = frozenset(zip(*(found[at:] for at in range(RUN)), strict=False))
-        numbers = sorted(filter(DIGIT.search, found))
-        same = [at for at, (r, n) in enumerate(seen) if n == numbers and _alike(r, runs)]
+        telling = sorted(filter(_tells_apart, found))
+        same = [at for at, (r, t) in enumerate(seen) if t == telling and _alike(r, runs)]
         if same:
             first = kept[same[0]]
             known = (first.document.id, *(document.id for document in first.also_in))
@@ -35,8 +40,13 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
                 kept[same[0]] = replace(first, also_in=(*first.also_in, hit.document))
         elif len(kept) < limit:
             kept.append(hit)
-            seen.append((runs, numbers))
+            seen.append((runs, telling))
     return kept
+
+
+def _tells_apart(word: str) -> bool:
+    letter = len(word) == 1 and word not in STOP_WORDS  # of "Form 12-B"
+    return letter or word in TELLING or bool(DIGIT.search(word))
 
 
 def _alike(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:

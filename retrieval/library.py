@@ -102,8 +102,8 @@ class Library:
 
     def snapshot(self) -> Snapshot:
         """Return the newest generation, to be held for a whole question."""
-        generation = self._store.generation()
         with self._lock:
+            generation = self._store.generation()
             if self._newest is None or self._newest.generation != generation:
                 self._check_embedder()
                 self._newest = Snapshot(

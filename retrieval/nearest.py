@@ -9,6 +9,7 @@ centroid, and only the lists nearest to the question are read (an inverted file,
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import faiss
@@ -25,6 +26,8 @@ EXACT_UP_TO = 20_000
 CODES_UP_TO = 200_000
 """Rows whose codes are all compared: 6 ms. At the recall that is wanted, two fifths of the lists of
 so many must be read, which would save little."""
+LEAST_RUN = 256
+"""Rows that stand together, on average, for which comparing them where they are is faster."""
 RECALL = 0.997
 """Of the ten nearest, what the sample must find; .99 is what is promised."""
 NOISE = 3.0
@@ -79,6 +82,14 @@ def exact(vectors: Vectors, query: Vectors, limit: int, among: Ids | None = None
     if among is None:
         return _top(query, vectors, limit)
     scores, positions = np.empty(0, np.float32), np.empty(0, np.int64)
+    cuts = [0, *(np.flatnonzero(np.diff(among) != 1) + 1).tolist(), len(among)]
+    if len(among) and len(cuts) < 2 + len(among) // LEAST_RUN:
+        for start, stop in pairwise(cuts):  # rows that stand together need not be copied
+            first = among[start]
+            new, places = _top(query, vectors[first : among[stop - 1] + 1], limit)
+            scores, positions = np.append(scores, new), np.append(positions, first + places)
+        order = np.lexsort((positions, -scores))[:limit]
+        return scores[order], positions[order]
     for at in range(0, len(among), BLOCK):
         some = among[at : at + BLOCK]
         new, places = _top(query, vectors[some], limit)

@@ -17,6 +17,15 @@ from rapidfuzz.distance import OSA
 from retrieval.words import STOP_WORDS, content_words, words
 
 CONTRACTIONS = (
+    # Typed without an apostrophe they would be taken for slips: "cant" for "can".
+    (
+        re.compile(
+            r"\b(do|does|did|is|are|was|were|has|have|had|would|should|could|must)nt\b", re.I
+        ),
+        r"\1 not",
+    ),
+    (re.compile(r"\bcant\b", re.I), "cannot"),
+    (re.compile(r"\bwont\b", re.I), "will not"),
     (re.compile(r"\b(what|when|where|who|why|how|that|there|here)(?:['’]s|s)\b", re.I), r"\1 is"),
     (re.compile(r"\b(it|he|she)['’]s\b", re.I), r"\1 is"),
     (re.compile(r"\bwon['’]t\b", re.I), "will not"),
@@ -73,6 +82,8 @@ LONGEST = 40
 """Letters from which on there is no telling what was meant."""
 MOST_LOOKED_FOR = 5
 """Words of a question that a nearer one is looked for, which takes milliseconds each."""
+BESIDE = 4
+"""Words before and after one, with which it is looked for."""
 MOST_SHORT_FORMS = 10
 """Short forms of a question that are spelt out: each that is new takes milliseconds."""
 LONG = 8
@@ -204,7 +215,7 @@ def _nearest(typed: str, around: Sequence[str], vocabulary: Vocabulary) -> str |
         return tied[0][0]
 
     at = around.index(typed)
-    others = [*around[:at], *around[at + 1 :]]
+    others = [*around[max(0, at - BESIDE) : at], *around[at + 1 : at + 1 + BESIDE]]
 
     def likelihood(candidate: tuple[str, int]) -> tuple[int, int, int]:
         word, count = candidate

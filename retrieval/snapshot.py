@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 
 from retrieval.embedder import Embedder
-from retrieval.errors import LibraryUnreadable
+from retrieval.errors import LibraryBusy, LibraryUnreadable
 from retrieval.folding import folded, with_neighbours
 from retrieval.query import Query, understand
 from retrieval.ranking import Asked, Proposed, asked_stems, promise, scores
@@ -135,7 +135,7 @@ class Snapshot:
         """Return the bm25 of the passages that hold most of a question's words, by row id."""
         # What an ingest has staged since this generation stands in the index of words, too.
         allowed = self._among(filters) if filters else self._live
-        phrases = self._affordable(asked.query.lookups)
+        phrases = self._affordable(asked.query.lookups, meant=bool(asked.vector.any()))
         return dict(self._store.lexical(phrases, allowed, CANDIDATES))
 
     def every_passage(self, at_once: int = 500) -> Iterator[tuple[list[int], list[Passage]]]:
@@ -171,6 +171,10 @@ class Snapshot:
                 for i in ids
             ]
         except KeyError as problem:
+            if self._store.generation() != self.generation:
+                raise LibraryBusy(
+                    "The documents changed while this was looked for. Ask again."
+                ) from problem
             raise LibraryUnreadable(
                 f"Passage {problem} has no text, document or vector. {RESTORE}"
             ) from problem
@@ -213,8 +217,9 @@ class Snapshot:
         counts = self._vocabulary.counts({stem(word) for word in telling})
         return [word for word in telling if not counts.get(stem(word))]
 
-    def _affordable(self, phrases: Sequence[str]) -> list[str]:
-        """Return what to look up: all, or the rarest that a large library has not too often.
+    def _affordable(self, phrases: Sequence[str], *, meant: bool) -> list[str]:
+        """Return what to look up: all, or the rarest that a large library has not too often; none
+        if even the rarest is everywhere and there is a vector for what is `meant`.
 
         Each passage that holds one is scored, so a word that a tenth of a million passages hold
         would take a second, and tell little. It still counts when passages are weighed.
@@ -225,7 +230,7 @@ class Snapshot:
         total = 0
         for phrase in sorted(phrases, key=lambda phrase: often[phrase]):
             total += often[phrase]
-            if kept and total > POSTINGS:
+            if total > POSTINGS and (kept or meant):
                 break
             kept.append(phrase)
         return kept
@@ -238,7 +243,7 @@ class Snapshot:
         if among is None:
             spans = (self._spans.get(document.id) for document in self.allowed(filters))
             among = _expanded(sorted(span for span in spans if span))
-            if len(self._allowed) == FILTERS_KEPT:
+            if len(self._allowed) >= FILTERS_KEPT:
                 self._allowed = {}
             self._allowed[filters] = among
         return among

@@ -32,6 +32,8 @@ WORD = re.compile(
 SPACELESS = re.compile(f"[{EAST_ASIAN}{SOUTHEAST_ASIAN}]")
 RUNS = ((re.compile(f"[{EAST_ASIAN}]"), 2), (re.compile(f"[{SOUTHEAST_ASIAN}]"), 3))
 BEYOND_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff\uf900-\U0003ffff]")
+SHORTEST_STEMMED = 3
+"""Letters: FTS5's porter leaves shorter words alone ("us", "s")."""
 STEMMERS = {
     "LATIN": "porter",
     "GREEK": "greek",
@@ -40,12 +42,13 @@ STEMMERS = {
     "DEVANAGARI": "hindi",
 }
 
-# The function words of English: they say how a question is put, not what it is about.
+# The function words of English, and what is left of "dog's": they say how a question is put, not
+# what it is about.
 STOP_WORDS = frozenset(
     """a about after all also am an and any are as at be because been before being between both but
     by can could did do does doing done during each for from further had has have having he her
     here hers him his how i if in into is it its itself just me more most my no nor not of off
-    on once only or other our out over own please same she should so some such than that the
+    on once only or other our out over own please s same she should so some such than that the
     their them then there these they this those through to too under until up us was we were
     what when where which while who whom whose why will with would you your""".split()
 )
@@ -69,6 +72,8 @@ def content_words(text: str) -> list[str]:
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """Return the stem of a word as the lexical index has it, by the rules of its script."""
+    if word.isascii() and len(word) < SHORTEST_STEMMED:
+        return word
     rules = STEMMERS.get(unicodedata.name(word[:1] or " ", "").partition(" ")[0])
     if rules is None:
         return word

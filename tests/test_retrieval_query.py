@@ -6,6 +6,7 @@ import pytest
 
 from retrieval import SentenceTransformerEmbedder
 from retrieval.query import Correction, Query
+from retrieval.ranking import asked_stems
 from retrieval.vocabulary import definitions
 from retrieval.words import content_words, indexed, stem, words
 from tests.conftest import Shelf
@@ -136,6 +137,24 @@ def test_numbers_dates_and_identifiers_are_looked_up_however_they_are_written(
     question: str, phrase: str, handbook: Shelf
 ) -> None:
     assert phrase in understood(handbook, question).lookups
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("why cant officers claim", "why cannot officers claim"),
+        ("it wont open", "it will not open"),
+        ("shouldnt officers claim", "should not officers claim"),
+        ("Dont officers claim", "Do not officers claim"),
+    ],
+)
+def test_a_denial_without_its_apostrophe_is_one(typed: str, meant: str, handbook: Shelf) -> None:
+    assert understood(handbook, typed).text == meant
+
+
+def test_what_is_left_of_a_possessive_weighs_nothing() -> None:
+    assert asked_stems("What is the company's refund policy?") == ["compani", "refund", "polici"]
+    assert asked_stems("Is there an OS by 5 pm?") == ["os", "5", "pm"]
 
 
 @pytest.mark.parametrize("question", ["when's it due", "whens it due", "When’s it due"])

@@ -51,9 +51,26 @@ def test_what_another_document_repeats_is_folded_into_the_better_hit(
     assert [Path(other.path).name for other in hits[0].also_in] == ["two.md"]
 
 
-def test_documents_that_differ_in_a_number_are_both_shown(shelf: Shelf, tmp_path: Path) -> None:
-    dearer = PARKING.replace("£40", "£55")
-    put(shelf, tmp_path, one=f"# Parking\n\n{PARKING}\n", two=f"# Parking\n\n{dearer}\n")
+@pytest.mark.parametrize(
+    ("said", "also"),
+    [
+        ("£40", "£55"),
+        ("may", "must"),
+        ("two", "three"),
+        ("is sold", "is not sold"),
+        ("12-A", "12-B"),
+    ],
+)
+def test_documents_that_differ_in_what_matters_are_both_shown(
+    said: str, also: str, shelf: Shelf, tmp_path: Path
+) -> None:
+    rest = (
+        " A new one is sent by post within two weeks of the day on which Form 12-A came in, with a"
+        " disc that is put behind the windscreen where the wardens of the council can read it."
+    )
+    one, other = PARKING + rest, (PARKING + rest).replace(said, also, 1)
+    assert one != other
+    put(shelf, tmp_path, one=f"# Parking\n\n{one}\n", two=f"# Parking\n\n{other}\n")
 
     hits = shelf.library.search("What does a parking permit cost?")
 

@@ -54,6 +54,19 @@ def written(folder: Path, vectors: Vectors, first: int = 1) -> SegmentRecord:
     return write_segment(folder, [Selection.all_of(rows)])
 
 
+@pytest.mark.parametrize("left_out", [(), (7,), (0, 1, 2, 900), tuple(range(0, 1000, 3))], ids=str)
+def test_the_nearest_of_some_rows_are_the_same_however_those_lie(
+    vectors: Vectors, questions: Vectors, left_out: tuple[int, ...]
+) -> None:
+    among = np.setdiff1d(np.arange(1000), left_out)
+    for question in questions[:10]:
+        scores, positions = nearest.exact(vectors, question[None], 10, among)
+
+        true = among[np.argsort(-(vectors[among] @ question), kind="stable")[:10]]
+        assert positions.tolist() == true.tolist()
+        assert np.allclose(scores, vectors[true] @ question, atol=1e-6)
+
+
 def recall(found: Segments, asked: Vectors, vectors: Vectors, allowed: Ids | None = None) -> float:
     """Return how many of the ten nearest, of all or of those allowed, a search finds."""
     ids = numbered(len(vectors)) if allowed is None else np.sort(allowed)

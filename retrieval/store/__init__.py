@@ -318,21 +318,24 @@ class Store:
 
         `allowed` limits the search to those row ids, which go up; None does not.
         """
-        if not phrases:
+        if not phrases or (allowed is not None and not len(allowed)):
             return []
         match = " OR ".join(f'"{looked_up(phrase)}"' for phrase in dict.fromkeys(phrases))
-        most = limit
-        while True:
-            found = self._db.execute(
-                "SELECT rowid, -rank FROM passage_index WHERE passage_index MATCH ?"
-                f" AND rank MATCH '{BM25}' ORDER BY rank LIMIT ?",
-                (match, most),
-            ).fetchall()
-            ids = np.array([row[0] for row in found], np.int64)
-            kept = np.arange(len(ids)) if allowed is None else np.flatnonzero(_among(ids, allowed))
-            if len(kept) >= limit or len(found) < most:
-                return [(int(found[at][0]), float(found[at][1])) for at in kept[:limit]]
-            most *= 10  # those allowed stand further down
+        ranked = (
+            "SELECT rowid, -rank FROM passage_index WHERE passage_index MATCH ?"
+            f" AND rank MATCH '{BM25}'"
+        )
+        if allowed is None:
+            found = self._db.execute(f"{ranked} ORDER BY rank LIMIT ?", (match, limit)).fetchall()
+            return [(int(number), float(bm25)) for number, bm25 in found]
+        # All that match, once: how far down those allowed stand cannot be known.
+        ends = (int(allowed[0]), int(allowed[-1]))
+        found = self._db.execute(f"{ranked} AND rowid BETWEEN ? AND ?", (match, *ends)).fetchall()
+        ids = np.array([row[0] for row in found], np.int64)
+        bm25 = np.array([row[1] for row in found], np.float64)
+        kept = np.flatnonzero(_among(ids, allowed))
+        best = kept[np.lexsort((ids[kept], -bm25[kept]))[:limit]]
+        return [(int(ids[at]), float(bm25[at])) for at in best]
 
     def stretch(self, document_id: str, start: int, stop: int) -> str:
         """Return the characters from `start` to `stop` of a document's text."""
