@@ -14,6 +14,11 @@ from retrieval.library import DATABASE
 HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """What turns a name around or does not show in it, so that it seems to be another."""
 
+SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+"""White space that names of files do have: a Mac's pictures of its screen, Japanese ones."""
+DEEPEST = 200
+"""Folders in each other that are gone into; walking them takes a frame each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -64,7 +69,8 @@ def find(paths: Sequence[Path], now_ns: int) -> Search:
             folders.append(path.resolve())
             found = sorted(_walk(str(path.resolve()), closed, now_ns), key=lambda f: f.source)
         else:
-            found = [_found(str(path.absolute()), str(path.absolute().parent), now_ns)]
+            folder = path.parent.resolve()
+            found = [_found(str(folder / path.name), str(folder), now_ns)]
         if not found:
             raise NothingToIngest(f"There are no files in {path}.")
         for file in found:
@@ -95,6 +101,11 @@ def _walk(root: str, closed: list[Path], now_ns: int) -> Iterator[Found]:
     problems: list[OSError] = []
     for top, folders, files in os.walk(root, onerror=problems.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        if folders and top.count("/") - root.count("/") == DEEPEST:
+            closed.extend(Path(f"{top}/{name}") for name in folders)
+            for name in folders:
+                yield _refused(f"{top}/{name}", root, f"It is over {DEEPEST} folders deep.")
+            folders.clear()
         for name in [name for name in folders if os.path.islink(f"{top}/{name}")]:  # noqa: PTH114
             yield _refused(f"{top}/{name}", root, "It is a link to a folder. Name that itself.")
         libraries = [name for name in folders if os.path.exists(f"{top}/{name}/{DATABASE}")]  # noqa: PTH110
@@ -118,10 +129,13 @@ def _found(path: str, root: str, now_ns: int) -> Found:
         stat = os.stat(source)  # noqa: PTH116 - this is done for every file there is
     except OSError:
         return _refused(path, root, "It is a link that leads nowhere.")
-    told = HIDDEN.sub("\N{REPLACEMENT CHARACTER}", shown)
-    if not (told.isprintable() and HIDDEN.sub("", source).isprintable()):
+    told = SPACE.sub(" ", HIDDEN.sub("\N{REPLACEMENT CHARACTER}", shown))
+    if not (told.isprintable() and SPACE.sub(" ", HIDDEN.sub("", source)).isprintable()):
         return _refused(path, root, "Its name is not plain text. Rename it.")
-    day = datetime.fromtimestamp(stat.st_mtime, UTC).date().isoformat()
+    try:
+        day = datetime.fromtimestamp(stat.st_mtime, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        day = ""  # a time that no calendar has
     stamp = _stamp(stat, now_ns)
     return Found(source, told, Path(source), stat.st_size, stamp, modified=day)
 

@@ -202,11 +202,12 @@ class Draft:
         The page begins at character `at` of it.
         """
         last = self._blocks[-1]
-        whole = clean(whole)
+        rest = clean(whole[at:])
+        whole = clean(whole[:at]) + rest
         self._parts[-1] = whole
         self._blocks[-1] = Block(last.start, last.start + len(whole), last.level, last.title)
         self._length = last.start + len(whole) + len(SEPARATOR)
-        self._page_starts.append(last.start + at)
+        self._page_starts.append(last.start + len(whole) - len(rest))
         self._pages.append(page)
 
     def finish(

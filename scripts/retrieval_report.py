@@ -12,13 +12,7 @@ bundled embedder. Printed by `python -m scripts.bench_retrieval KIT --sizes … 
 Questions are halved by title. What is shown is the half to report; while features were tried,
 weights fitted on either half were looked at on the other, so it is not wholly unseen. The weights
 that come with the product are fitted on other questions altogether (`scripts/fit_evidence.py`).
-The rows of QED, SQuAD 2.0 and ClapNQ were timed beside the test suite, the others alone.
-
-The tables below are of passages of 160 tokens and without the judge. With 240 tokens and the
-judge, 150 questions of each set from the half to report (82 of ClapNQ): hit@5 QED .967, SQuAD 2.0
-.927, ClapNQ .988; the best sentence is a marked one in .682 (QED) and .691 (ClapNQ), one of the
-best three in .907 and .926. What is missing is told in [judge.md](judge.md), over the smaller
-end-to-end kit: area .968 with the document left out, .804 against adversarial questions.
+Sentences, and whether they answer, are as the bundled judge sees them ([judge.md](judge.md)).
 
 ## Which passage
 

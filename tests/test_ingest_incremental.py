@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -275,6 +276,51 @@ def test_a_withdrawn_document_is_gone_with_the_next_question_and_stays_gone(
     shelf.library.restore([cats.id])
     assert "cats.md" in found(shelf, "cats purr")
     assert outcomes(shelf.ingest(docs))["cats.md"] is Outcome.CHANGED
+
+
+def test_a_file_is_one_document_whichever_way_it_is_named(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = write(tmp_path / "docs", dogs="Dogs bark.")
+    (tmp_path / "link").symlink_to(docs)
+    monkeypatch.chdir(write(tmp_path / "elsewhere", cats="Cats purr."))
+
+    for name in (Path("../docs"), Path("../docs/dogs.md"), tmp_path / "link" / "dogs.md"):
+        shelf.ingest(name)
+
+    assert [d.source for d in shelf.library.documents()] == [str((docs / "dogs.md").resolve())]
+
+
+def test_names_may_hold_the_spaces_that_systems_put_into_them(shelf: Shelf, tmp_path: Path) -> None:
+    docs = write(tmp_path / "docs", **{"at 5\u202fpm": "Dogs bark.", "犬\u3000一": "Cats purr."})
+
+    report = shelf.ingest(docs)
+
+    assert report.complete
+    assert {d.path for d in shelf.library.documents()} == {"at 5 pm.md", "犬 一.md"}
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="other file systems refuse such times")
+def test_a_file_from_a_year_that_no_calendar_has_is_read(shelf: Shelf) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        docs = write(Path(folder), dogs="Dogs bark.")
+        os.utime(docs / "dogs.md", (2**40, 2**40))
+
+        assert shelf.ingest(docs).complete
+
+
+def test_folders_without_end_are_named_and_the_rest_is_read(shelf: Shelf, tmp_path: Path) -> None:
+    docs = write(tmp_path / "docs", dogs="Dogs bark.")
+    deep = docs
+    for _ in range(250):
+        deep /= "d"
+        deep.mkdir()
+
+    report = shelf.ingest(docs)
+
+    assert {d.path for d in shelf.library.documents()} == {"dogs.md"}
+    (refused,) = [file for file in report.files if file.path != "dogs.md"]
+    assert "folders deep" in refused.reason
 
 
 def test_an_erased_document_leaves_no_trace_of_its_text(shelf: Shelf, tmp_path: Path) -> None:

@@ -41,5 +41,14 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
         load({}, tmp_path / "footnote.toml")
 
 
+def test_a_tilde_is_the_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+
+    settings = load({"FOOTNOTE_HOME": "~/mine", "FOOTNOTE_FOLDERS": "~/handbooks, /srv/minutes"})
+
+    assert settings.home == Path("/home/anna/mine")
+    assert settings.folders == [Path("/home/anna/handbooks"), Path("/srv/minutes")]
+
+
 def test_other_variables_of_the_environment_do_not_matter() -> None:
     assert load({"PORT": "1", "FOOTNOTE_PYTHON": "python3"}).port == 8000

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
-from retrieval import Document, Library, Reading, Standing
+from retrieval import Document, Library, Reading, RetrievalError, Standing
 from retrieval.errors import LibraryBusy
 from retrieval.types import UPLOAD, FileRecord, FileState
 from web.api import body, services
@@ -49,8 +49,15 @@ def documents() -> ResponseReturnValue:
 def add_documents() -> ResponseReturnValue:
     """Receive files and have them read."""
     library = services().library
-    with received(library.home) as (uploads, labels):
-        records = [library.receive(upload.name, upload.file, labels) for upload in uploads]
+    records: list[FileRecord] = []
+    try:
+        with received(library.home) as (uploads, labels):
+            for upload in uploads:
+                records.append(library.receive(upload.name, upload.file, labels))
+    except RetrievalError:
+        if records:  # what came in before the disk was full is read all the same
+            services().ingestions.read_uploads()
+        raise
     run = services().ingestions.read_uploads()
     files = [FileReply.of(record) for record in records]
     return accepted(run.id, UploadReply(ingestion=IngestionReply.of(run), files=files).model_dump())

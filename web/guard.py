@@ -28,7 +28,8 @@ log = logging.getLogger("footnote")
 
 
 class Guard:
-    """Decides about one service; without a token, only a service on loopback may be changed."""
+    """Decides about one service; without a token, only one on loopback may be changed, and only if
+    it goes by no other name: then a proxy stands in front, and may ask by any."""
 
     def __init__(self, *, token: str | None, loopback: bool) -> None:
         self._token = None if token is None else token.encode()
@@ -38,7 +39,8 @@ class Guard:
     def of(cls, settings: Settings) -> Self:
         """Return the guard that the settings ask for; SettingsError if their token is no good."""
         file = settings.admin_token_file
-        return cls(token=read_token(file) if file else None, loopback=is_loopback(settings.host))
+        local = is_loopback(settings.host) and not settings.hosts
+        return cls(token=read_token(file) if file else None, loopback=local)
 
     @property
     def needs_token(self) -> bool:
@@ -103,7 +105,7 @@ def refuse_other_sites() -> None:
     if site is not None:
         ours = site == "same-origin"
     else:
-        ours = origin is None or urlsplit(origin).netloc == request.host
+        ours = origin is None or origin.partition("://")[2] == request.host
     if not ours:
         raise Forbidden("A page of another site may not send this request.")
 
@@ -128,6 +130,8 @@ def read_token(file: Path) -> str:
         raise SettingsError(
             f"The token in {file} has {len(token)} characters, fewer than {LEAST_TOKEN}. {HOW}"
         )
+    if not token.isascii():
+        raise SettingsError(f"The token in {file} has other characters than ASCII. {HOW}")
     if others:
         log.warning("others on this machine can read the token file %s: chmod 600", file)
     return token

@@ -4,6 +4,7 @@ One goes on at a time, in a process of its own: it may be slow, and may crash, a
 beside it. What became of each is in the library, where `footnote ingest --run` records it.
 """
 
+import logging
 import secrets
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from typing import IO
 from retrieval import Library, RetrievalError
 from retrieval.errors import LibraryBusy
 from retrieval.types import FileState, Run, RunState, now
+
+log = logging.getLogger("footnote")
 
 POLL_S = 0.25
 HEARTBEAT_S = 10.0
@@ -95,10 +98,10 @@ class Ingestions:
 
     def resume(self) -> None:
         """Go on with what an earlier service left: runs not begun, and uploads not read."""
-        if self._is_written_to():
-            return
+        written_to = self._is_written_to()
         with self._changed:
-            self._library.ledger.cut_off()
+            if not written_to:
+                self._library.ledger.cut_off()
             for run in reversed(self.list(limit=100)):
                 if run.state is RunState.WAITING:
                     prune = bool(run.progress.get("prune"))
@@ -192,6 +195,8 @@ class Ingestions:
                 order = self._orders[0]
             try:
                 self._carry_out(order)
+            except Exception:  # such as a full disk: the runs that come after must not wait for it
+                log.exception("the ingestion %s was given up", order.id)
             finally:
                 with self._changed:
                     self._orders.remove(order)

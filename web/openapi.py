@@ -103,11 +103,16 @@ def _paths() -> dict[str, Any]:
             "delete": _write("Cancel a run", _json("IngestionReply")),
         },
         "/healthz": {"get": _get("Is the process alive?", {"application/json": {}})},
-        "/readyz": {
-            "get": _get("Can it answer? If not, what is missing", {"application/json": {}})
-        },
+        "/readyz": {"get": _readiness()},
         "/metrics": {"get": _get("Figures, as Prometheus reads them", _text())},
     }
+
+
+def _readiness() -> dict[str, Any]:
+    found: dict[str, Any] = {"application/json": {}}
+    described = _get("Can it answer? If not, what is missing", found)
+    described["responses"]["503"] = {"description": "Not yet", "content": found}
+    return described
 
 
 def _post(summary: str, request: str, content: dict[str, Any]) -> dict[str, Any]:

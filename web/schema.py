@@ -57,7 +57,12 @@ class Request(BaseModel):
 
 
 Named = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-Day = Annotated[str, AfterValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+Day = Annotated[
+    str,
+    StringConstraints(max_length=1000),  # which no text with half a character has
+    AfterValidator(_day),
+    WithJsonSchema({"type": "string", "format": "date"}),
+]
 
 
 class FilterFields(Request):
@@ -543,8 +548,10 @@ class ChangeReply(BaseModel):
 class LabelsRequest(Request):
     """What a document is to be labelled with; what is left out stays as it is."""
 
-    tags: list[str] = Field([], description="All the tags it is to have.")
-    group: str | None = Field(None, description="The group it is to belong to; null for none.")
+    tags: list[Named] = Field([], description="All the tags it is to have.")
+    group: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        None, description="The group it is to belong to; null for none."
+    )
 
     def change(self, document: Document) -> Relabel:
         """Return what makes the document's labels these."""
@@ -587,7 +594,7 @@ class LabelsReply(BaseModel):
 class IngestionRequest(Request):
     """Which of the operator's folders to read again: by name or path, or all of them."""
 
-    folders: list[str] | None = Field(None, min_length=1, max_length=1000)
+    folders: list[Named] | None = Field(None, min_length=1, max_length=1000)
     prune: bool = Field(
         False, description="Withdraw documents whose files are gone from the folders."
     )

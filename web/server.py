@@ -15,6 +15,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer
 
+from retrieval import RetrievalError
 from web import LARGEST_REQUEST, create_app, wiring
 from web.first_look import FirstLook, is_wanted
 from web.guard import Guard
@@ -39,7 +40,10 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     try:
         server = _bind(services)
         warm = wiring.warm_up(services)
-        services.ingestions.resume()
+        try:
+            services.ingestions.resume()
+        except RetrievalError as problem:  # a full disk is no reason not to answer
+            log.warning("what was left to be read waits: %s", problem)
         look = _first_look(services)
         if look:
             look.begin(warm)

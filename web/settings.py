@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from answer.model import is_address
@@ -21,9 +21,9 @@ FILE = Path("footnote.toml")
 PREFIX = "FOOTNOTE_"
 NO_JUDGE = "none"
 KEY = re.compile(r"[!-~]+")  # what may stand in a header of HTTP
-# These belong to the set-up scripts, not to the program.
 LISTS = ("hosts", "folders")
 """What a variable holds several of, with commas between."""
+# These belong to the set-up scripts, not to the program.
 SCRIPT_NAMES = frozenset({"PYTHON", "CHROMIUM", "CMAKE_ARGS"})
 
 
@@ -105,6 +105,11 @@ class Settings(BaseModel):
     receipts_questions: bool = Field(
         True, description="Whether receipts hold the question, and what repeats it."
     )
+
+    @field_validator("home", "folders")
+    @classmethod
+    def _of_this_user(cls, named: Path | list[Path]) -> Path | list[Path]:
+        return named.expanduser() if isinstance(named, Path) else [f.expanduser() for f in named]
 
     @model_validator(mode="after")
     def _only_for_servers(self) -> Self:

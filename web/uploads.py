@@ -14,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
 from ingest.errors import Unreadable
+from ingest.finding import SPACE
 from ingest.intake import LARGEST_BYTES, MIB
 from ingest.readers import BY_SUFFIX, SUFFIX, sniff
 from retrieval import Relabel
@@ -151,5 +152,5 @@ def _problem(name: str, part: _Part, names: set[str]) -> str | None:
 def plain_name(given: str) -> str:
     """Return a name without folders, control characters and white space around it."""
     last = given.replace("\\", "/").rsplit("/", 1)[-1]
-    kept = (c for c in unicodedata.normalize("NFC", last) if c.isprintable())
-    return "".join(kept).strip()
+    spaced = SPACE.sub(" ", unicodedata.normalize("NFC", last))
+    return "".join(c for c in spaced if c.isprintable()).strip()

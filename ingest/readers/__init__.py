@@ -57,7 +57,7 @@ OFFICE = "application/vnd.openxmlformats-officedocument."
 OPEN = "application/vnd.oasis.opendocument."
 LOCKED = "EncryptedPackage".encode("utf-16-le")
 
-PDF = Format("application/pdf", (".pdf",), pdf.read, version=3)
+PDF = Format("application/pdf", (".pdf",), pdf.read, version=4)
 DOCX = Format(
     f"{OFFICE}wordprocessingml.document",
     (".docx", ".docm", ".dotx", ".dotm"),

@@ -10,7 +10,7 @@ from web.cli import asking, calibrating, documents, ingesting, receipts, tuning,
 def main() -> None:
     """Answer questions from your own documents, each sentence footnoted to the words it rests on.
 
-    Every option can also be set as FOOTNOTE_<NAME>, or in footnote.toml.
+    Settings (see the README) are FOOTNOTE_<NAME>, or in footnote.toml.
     """
 
 

@@ -7,9 +7,18 @@ from typing import Any
 import click
 
 from retrieval import Document, Library, Relabel, Standing
+from retrieval.errors import LibraryBusy
 from retrieval.types import Dated
 from web import wiring
-from web.cli.shared import document_named, filtering, filters_of, print_json, settings, shared
+from web.cli.shared import (
+    document_named,
+    fail,
+    filtering,
+    filters_of,
+    print_json,
+    settings,
+    shared,
+)
 from web.reports import reading_json
 from web.schema import DocumentReply
 
@@ -133,7 +142,12 @@ def withdraw(
     if erase and not yes:
         click.confirm(f"Delete {', '.join(paths)} for good?", abort=True, err=True)
     copies = _copies(library, ids)
-    generation = library.withdraw(ids, erase=erase)
+    try:
+        generation = library.withdraw(ids, erase=erase)
+    except LibraryBusy as problem:
+        raise LibraryBusy(
+            f"{'It was withdrawn, and not yet erased. ' if erase else ''}{problem}"
+        ) from problem
     if erase:
         receipts = wiring.open_receipts(chosen, library)
         receipts.forget_erased()
@@ -156,6 +170,8 @@ def restore(names: Sequence[str], home: Path | None, as_json: bool) -> None:
     """Answer again from documents that were withdrawn. NAMES are ids or paths."""
     library, _ = wiring.open_library(settings(home=home))
     ids = [document_named(library, name) for name in names]
+    if any(library.standing(name) is Standing.SUPERSEDED for name in ids):
+        fail("A newer revision is answered from. Withdraw that one first.")
     erased = [d.path for d in map(library.document, ids) if _is_erased(library, d)]
     generation = library.restore(ids)
     library.close()

@@ -37,7 +37,9 @@ LOOK_EVERY_MS = 60_000
     type=click.Path(path_type=Path, dir_okay=False),
     help="A file with passwords to try on locked documents, one a line.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), help="Files read at once.  [default: cores]")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Files read at once.  [default: cores, at most 8]"
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--run", "run_id", default="", hidden=True, help="What the run is called.")
 @shared
@@ -72,7 +74,7 @@ def ingest(
         if report_file:
             reports.write(report, report_file)
         if given["watch"]:
-            _watch(job, read, bar, options, chosen.home)
+            _watch(job, read, bar, options, chosen.home, as_json=as_json)
     if not report.complete:
         sys.exit(1)
 
@@ -86,7 +88,15 @@ def _run(job: Job, paths: Sequence[Path], bar: "_Bar", options: Options) -> Repo
             fail(str(problem) or "Stopped. The next ingest goes on from there.")
 
 
-def _watch(job: Job, paths: Sequence[Path], bar: "_Bar", options: Options, home: Path) -> None:
+def _watch(
+    job: Job,
+    paths: Sequence[Path],
+    bar: "_Bar",
+    options: Options,
+    home: Path,
+    *,
+    as_json: bool,
+) -> None:
     """Ingest again whenever something below the paths changes.
 
     Once a minute it looks anyway: not every file system tells of changes.
@@ -111,7 +121,7 @@ def _watch(job: Job, paths: Sequence[Path], bar: "_Bar", options: Options, home:
             click.echo(f"footnote: {problem} Waiting for the next change.", err=True)
             continue
         if shown is None or (report.generation, report.complete) != shown:
-            _show(report, home, as_json=False)
+            _show(report, home, as_json=as_json)
         shown = (report.generation, report.complete)
 
 

@@ -49,7 +49,10 @@ def show(answer_id: str, home: Path | None, as_json: bool) -> None:
     try:
         receipt = Receipt.read(stored.content)
     except ValueError:
-        click.echo(_line(check))
+        if as_json:
+            print_json(CheckReply.of(check).model_dump())
+        else:
+            click.echo(_line(check))
         sys.exit(1)
     if as_json:
         print_json(StoredAnswerReply.whole(receipt, stored.sha256, check).model_dump())
@@ -91,12 +94,14 @@ def verify(ids: Sequence[str], home: Path | None, as_json: bool) -> None:
 
 @receipts.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--days", type=click.IntRange(0), help="Remove what is older.  [default: as set]")
+@click.option(
+    "--days", type=click.IntRange(0, 36500), help="Remove what is older.  [default: as set]"
+)
 @shared
 def prune(ids: Sequence[str], days: int | None, home: Path | None, as_json: bool) -> None:
     """Remove receipts for good: those that are named, else those that are too old.
 
-    The latter happens by itself, too.
+    A running service does the latter by itself.
     """
     if ids and days is not None:
         raise click.UsageError("Name receipts, or say how old they may be with --days.")

@@ -33,6 +33,13 @@ def shared(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except (AnswerError, IngestError, RetrievalError, SettingsError) as problem:
             fail(str(problem))
+        except UnicodeDecodeError as problem:
+            fail(f"A file is not UTF-8 text: {problem}.")
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            where = f" ({problem.filename})" if problem.filename else ""
+            fail(f"{problem.strerror or problem}{where}.")
 
     return run
 

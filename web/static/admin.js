@@ -51,7 +51,7 @@ async function attempt(work) {
   try {
     await work();
   } catch (error) {
-    if (error.status === 401) askForToken();
+    if (error.status === 401 || (error.status === 413 && tokenForm)) askForToken();
     else if (error.problem?.ingestion) follow(error.problem.ingestion);
     tell(error.message);
   }
@@ -105,10 +105,13 @@ function follow(id) {
   following = id;
   tell("Waiting to be read…", { done: -1, cancels: id });
   const source = new EventSource(`/v1/ingestions/${id}?stream=true`);
-  source.addEventListener("progress", ({ data }) => show(JSON.parse(data)));
+  source.addEventListener("progress", ({ data }) => {
+    if (following === id) show(JSON.parse(data));
+    else source.close();
+  });
   source.addEventListener("ended", ({ data }) => {
     source.close();
-    end(JSON.parse(data));
+    if (following === id) end(JSON.parse(data));
   });
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED && following === id) poll(id);
@@ -119,7 +122,7 @@ function follow(id) {
 async function poll(id) {
   const found = await fetch(`/v1/ingestions/${id}`).then((reply) => reply.json(), () => null);
   if (following !== id) return;
-  if (found?.ended_at || found?.state === "cancelled") return end(found);
+  if (found && !["waiting", "running"].includes(found.state)) return end(found);
   if (found) show(found);
   setTimeout(() => poll(id), POLL_MS);
 }
@@ -162,6 +165,7 @@ function duration(seconds) {
 /** Show the lists as they are now, without losing what is said or typed. */
 async function refresh(message) {
   const reply = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+  if (!reply.ok) return tell(message);
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
   for (const selector of [".intro", "#documents", "#others", "#groups"]) {
     const [old, now] = [document, fresh].map((page) => page.querySelector(selector));

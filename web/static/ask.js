@@ -48,6 +48,9 @@ function add(question, control) {
     },
     again: () => {
       turn.element.remove();
+      if (new URL(location).searchParams.get("q") !== question) {
+        history.pushState({ thread, pending: true }, "", address(question));
+      }
       answer(question);
     },
   });
