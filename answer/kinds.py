@@ -33,13 +33,15 @@ ASKS = {
 DATES = re.compile(
     r"\b1\d{3}s?\b|\b20\d\ds?\b|\d(?:st|nd|rd|th)\b|\b\d{1,2}[:./-]\d{1,2}\b"
     r"|\b(?:january|february|march|april|may|june|july|august|september|october|november|december"
-    r"|monday|tuesday|wednesday|thursday|friday|saturday|sunday|century|days?|weeks?|months?"
-    r"|years?|yearly|annual(?:ly)?|daily|noon|midnight)\b",
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|century|hours?|minutes?|days?|weeks?|months?"
+    r"|years?|yearly|annual(?:ly)?|daily|noon|midnight|immediately)\b"
+    r"|\d\s?[ap]\.?m\b",
     re.IGNORECASE,
 )
 NUMBERS = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty"
-    r"|fifty|hundreds?|thousands?|millions?|billions?|once|twice|half|several|dozens?"
+    r"\d|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen"
+    r"|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty"
+    r"|ninety|none|free|hundreds?|thousands?|millions?|billions?|once|twice|half|several|dozens?"
     r"|daily|weekly|monthly|annual(?:ly)?|year(?:ly)?)\b",
     re.IGNORECASE,
 )

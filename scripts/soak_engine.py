@@ -5,8 +5,9 @@
 Readers ask typical prompts, some of them known and some new, one after the other. Three in ten hang
 up: at once, while they wait, or in the middle of the answer. Every so often the worker is killed as
 a crash would. A request is lost if it ends neither with its answer, nor by hanging up, nor with an
-error that says what happened, or not within STUCK_S. Memory is that of the worker and of this
-process. Prints one JSON line; --plot draws memory and answers over time.
+error that says what happened, or if nothing is heard of it for STUCK_S: how long a whole answer
+takes is a matter of the machine. Memory is that of the worker and of this process. Prints one JSON
+line; --plot draws memory and answers over time.
 """
 
 import argparse
@@ -18,8 +19,10 @@ import statistics
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from answer.engine import EngineLimits, LlamaProcess
@@ -43,6 +46,7 @@ class Seen:
 
     ends: Counter[str] = field(default_factory=Counter)
     longest_s: float = 0.0
+    silent_s: float = 0.0
     back_s: list[float] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     worker_mib: list[float] = field(default_factory=list)
@@ -50,12 +54,14 @@ class Seen:
     answered: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ended(self, how: str, began: float) -> None:
-        """Count how a request ended."""
-        took = time.monotonic() - began
+    def ended(self, how: str, heard: Sequence[float]) -> None:
+        """Count how a request ended; `heard` is when it began, and each time something came."""
+        times = [*heard, time.monotonic()]
+        silent = max(b - a for a, b in pairwise(times))
         with self.lock:
-            self.ends["lost" if took > STUCK_S else how] += 1
-            self.longest_s = max(self.longest_s, took)
+            self.ends["lost" if silent > STUCK_S else how] += 1
+            self.longest_s = max(self.longest_s, times[-1] - times[0])
+            self.silent_s = max(self.silent_s, silent)
 
 
 def main() -> None:
@@ -99,25 +105,27 @@ def _read(model: LlamaProcess, seen: Seen, over: threading.Event, number: int) -
             mark = Message("user", f"[0] {rng.random()}\n{prompt[-1].content}")
             prompt = [*prompt[:-1], mark]
         leaves_after = rng.uniform(0, 2.0) if rng.random() < HANG_UP else None
-        began = time.monotonic()
+        heard = [time.monotonic()]
         try:
-            seen.ended(_ask(model, prompt, leaves_after), began)
+            seen.ended(_ask(model, prompt, leaves_after, heard), heard)
         except ModelBusy:
-            seen.ended("busy", began)
+            seen.ended("busy", heard)
         except ModelFailed:
-            seen.ended("told of a failure", began)
+            seen.ended("told of a failure", heard)
         except Exception as problem:  # whatever it is, it is what we look for
-            seen.ended(f"lost: {type(problem).__name__}", began)
+            seen.ended(f"lost: {type(problem).__name__}", heard)
 
 
-def _ask(model: LlamaProcess, prompt: list[Message], leaves_after: float | None) -> str:
-    began = time.monotonic()
+def _ask(
+    model: LlamaProcess, prompt: list[Message], leaves_after: float | None, heard: list[float]
+) -> str:
     pieces = model.write(prompt, max_tokens=MAX_TOKENS)
     with closing(pieces):  # type: ignore[type-var]  # it is a generator
         for piece in pieces:
+            heard.append(time.monotonic())
             if isinstance(piece, Usage):
                 return "answered"
-            if leaves_after is not None and time.monotonic() - began > leaves_after:
+            if leaves_after is not None and heard[-1] - heard[0] > leaves_after:
                 return "hung up"
     return "lost"
 
@@ -163,6 +171,7 @@ def _figures(model: LlamaProcess, seen: Seen, minutes: float) -> dict[str, objec
         "minutes": minutes,
         "ends": dict(seen.ends),
         "longest_s": round(seen.longest_s, 1),
+        "longest_silence_s": round(seen.silent_s, 1),
         "kills": len(seen.back_s),
         "back_s": [round(s, 1) for s in seen.back_s],
         "tokens_written": model.figures.written,

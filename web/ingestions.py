@@ -197,6 +197,9 @@ class Ingestions:
                 self._carry_out(order)
             except Exception:  # such as a full disk: the runs that come after must not wait for it
                 log.exception("the ingestion %s was given up", order.id)
+            else:
+                with suppress(RetrievalError):
+                    self._library.snapshot()  # so that no question waits for it to be opened
             finally:
                 with self._changed:
                     self._orders.remove(order)
