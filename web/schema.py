@@ -56,10 +56,11 @@ class Request(BaseModel):
             raise InvalidRequest(f"The body has a name that cannot be: {problem}.") from problem
 
 
+Short = Annotated[str, StringConstraints(max_length=1000)]
+"""A text that is looked at by the library; the limit also refuses half a character."""
 Named = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Day = Annotated[
-    str,
-    StringConstraints(max_length=1000),  # which no text with half a character has
+    Short,
     AfterValidator(_day),
     WithJsonSchema({"type": "string", "format": "date"}),
 ]
@@ -548,10 +549,8 @@ class ChangeReply(BaseModel):
 class LabelsRequest(Request):
     """What a document is to be labelled with; what is left out stays as it is."""
 
-    tags: list[Named] = Field([], description="All the tags it is to have.")
-    group: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
-        None, description="The group it is to belong to; null for none."
-    )
+    tags: list[Short] = Field([], description="All the tags it is to have.")
+    group: Short | None = Field(None, description="The group it is to belong to; null for none.")
 
     def change(self, document: Document) -> Relabel:
         """Return what makes the document's labels these."""
