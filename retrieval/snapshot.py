@@ -47,11 +47,13 @@ class Snapshot:
         self._embedder = embedder
         opened = before._segments if before else None
         self._spans = store.passage_spans(generation)
+        self._passages = store.passage_count()
+        if sum(last - first + 1 for first, last in self._spans.values()) > self._passages:
+            raise LibraryUnreadable(f"Passages are missing, or have numbers of none. {RESTORE}")
         live = _expanded(self._spans.values())
         self._segments: Segments = _load(segments, store, generation, live, opened)
         self._vocabulary = LibraryVocabulary(store, embedder, generation)
         self._documents = {d.id: d for d in store.documents(generation)}
-        self._passages = store.passage_count()
         self._live = live
         self._allowed: dict[Filters, Ids] = {}
 

@@ -138,6 +138,15 @@ def test_harm_to_the_database_is_told_of_or_changes_nothing(patient: Patient) ->
     assert not silent
 
 
+def test_a_passage_whose_number_was_harmed_is_told_of(patient: Patient) -> None:
+    patient.take_copy()
+    with closing(sqlite3.connect(patient.copy / DATABASE)) as db:
+        db.execute("UPDATE passage SET id = 1 << 46 WHERE id = (SELECT max(id) FROM passage)")
+        db.commit()
+
+    assert told(patient.copy)
+
+
 @pytest.mark.parametrize("folder", ["segments", "originals"])
 def test_harm_to_a_segment_or_an_original_is_told_of(folder: str, patient: Patient) -> None:
     for name in patient.files(folder):
