@@ -141,7 +141,8 @@ def test_harm_to_the_database_is_told_of_or_changes_nothing(patient: Patient) ->
 def test_a_passage_whose_number_was_harmed_is_told_of(patient: Patient) -> None:
     patient.take_copy()
     with closing(sqlite3.connect(patient.copy / DATABASE)) as db:
-        db.execute("UPDATE passage SET id = 1 << 46 WHERE id = (SELECT max(id) FROM passage)")
+        several = "SELECT max(id) FROM passage GROUP BY document_id ORDER BY count(*) DESC LIMIT 1"
+        db.execute(f"UPDATE passage SET id = 1 << 46 WHERE id = ({several})")
         db.commit()
 
     assert told(patient.copy)
