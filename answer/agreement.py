@@ -51,9 +51,8 @@ def agreed(evidence: Sequence[Evidence], question: str) -> list[Evidence]:
         most = max([most, *rivals], key=_day)
     others = [group[0] for group in groups if group is not most]
     mine = {piece.hit.document.id for piece in most}
-    others.sort(
-        key=lambda piece: piece.hit.document.id in mine
-    )  # who differs, not what else it says
+    # Who differs, before what else the same document says.
+    others.sort(key=lambda piece: piece.hit.document.id in mine)
     first = replace(most[0], probability=evidence[0].probability)
     rest = [piece for piece in evidence if piece not in (most[0], others[0])]
     return [first, others[0], *rest]
@@ -118,7 +117,7 @@ def _value(piece: Evidence) -> Value | None:
     numbers = {match[0].strip("£$€¥") for match in VALUE.finditer(text)}
     rest = words(VALUE.sub(" ", text))
     telling = {stem(word) for word in rest if word not in IDLE}
-    said = frozenset(numbers | (telling or (set() if numbers else set(rest))))
+    said = frozenset(numbers | telling or rest)
     return (said, denies(text)) if said else None
 
 

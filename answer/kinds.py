@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+from answer.values import SPELT
 from retrieval.words import words
 
 
@@ -39,9 +40,7 @@ DATES = re.compile(
     re.IGNORECASE,
 )
 NUMBERS = re.compile(
-    r"\d|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen"
-    r"|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty"
-    r"|ninety|none|free|hundreds?|thousands?|millions?|billions?|once|twice|half|several|dozens?"
+    rf"\d|\b(?:{'|'.join(SPELT)}|none|free|hundreds?|thousands?|millions?|billions?|once|twice|half|several|dozens?"
     r"|daily|weekly|monthly|annual(?:ly)?|year(?:ly)?)\b",
     re.IGNORECASE,
 )

@@ -312,8 +312,11 @@ class Library:
             )
         )
         if erase:
-            with self.writing(), _writing_to(self.home):
-                self.upkeep.erase(sources)
+            try:
+                with self.writing(), _writing_to(self.home):
+                    self.upkeep.erase(sources)
+            except LibraryBusy as problem:
+                raise LibraryBusy(f"It was withdrawn, and not yet erased. {problem}") from problem
         return number
 
     def restore(self, document_ids: Sequence[str]) -> int:

@@ -83,16 +83,14 @@ def exact(vectors: Vectors, query: Vectors, limit: int, among: Ids | None = None
         return _top(query, vectors, limit)
     scores, positions = np.empty(0, np.float32), np.empty(0, np.int64)
     cuts = [0, *(np.flatnonzero(np.diff(among) != 1) + 1).tolist(), len(among)]
-    if len(among) and len(cuts) < 2 + len(among) // LEAST_RUN:
-        for start, stop in pairwise(cuts):  # rows that stand together need not be copied
-            first = among[start]
-            new, places = _top(query, vectors[first : among[stop - 1] + 1], limit)
-            scores, positions = np.append(scores, new), np.append(positions, first + places)
-        order = np.lexsort((positions, -scores))[:limit]
-        return scores[order], positions[order]
-    for at in range(0, len(among), BLOCK):
-        some = among[at : at + BLOCK]
-        new, places = _top(query, vectors[some], limit)
+    together = len(cuts) < 2 + len(among) // LEAST_RUN
+    if not together:
+        cuts = [*range(0, len(among), BLOCK), len(among)]
+    for start, stop in pairwise(cuts):
+        some = among[start:stop]
+        # Rows that stand together need not be copied.
+        rows = vectors[some[0] : some[-1] + 1] if together else vectors[some]
+        new, places = _top(query, rows, limit)
         scores, positions = np.append(scores, new), np.append(positions, some[places])
     order = np.lexsort((positions, -scores))[:limit]
     return scores[order], positions[order]

@@ -17,19 +17,17 @@ from rapidfuzz.distance import OSA
 from retrieval.words import STOP_WORDS, content_words, words
 
 CONTRACTIONS = (
-    # Typed without an apostrophe they would be taken for slips: "cant" for "can".
+    # Typed without an apostrophe denials would be taken for slips: "cant" for "can".
     (
         re.compile(
             r"\b(do|does|did|is|are|was|were|has|have|had|would|should|could|must)nt\b", re.I
         ),
         r"\1 not",
     ),
-    (re.compile(r"\bcant\b", re.I), "cannot"),
-    (re.compile(r"\bwont\b", re.I), "will not"),
     (re.compile(r"\b(what|when|where|who|why|how|that|there|here)(?:['’]s|s)\b", re.I), r"\1 is"),
     (re.compile(r"\b(it|he|she)['’]s\b", re.I), r"\1 is"),
-    (re.compile(r"\bwon['’]t\b", re.I), "will not"),
-    (re.compile(r"\bcan['’]t\b", re.I), "cannot"),
+    (re.compile(r"\bwon['’]?t\b", re.I), "will not"),
+    (re.compile(r"\bcan['’]?t\b", re.I), "cannot"),
     (re.compile(r"(?<=\w)n['’]t\b", re.I), " not"),
     (re.compile(r"(?<=\w)['’]re\b", re.I), " are"),
     (re.compile(r"(?<=\w)['’]ll\b", re.I), " will"),

@@ -6,7 +6,6 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from retrieval import Document, Library, Reading, RetrievalError, Standing
-from retrieval.errors import LibraryBusy
 from retrieval.types import UPLOAD, FileRecord, FileState
 from web.api import body, services
 from web.guard import writes
@@ -93,10 +92,7 @@ def labels() -> ResponseReturnValue:
 def withdraw(document_id: str) -> ResponseReturnValue:
     """Let no answer come from a document's file any more; with `erase`, delete it for good."""
     erase, library = _flag("erase"), services().library
-    try:
-        generation = library.withdraw([document_id], erase=erase)
-    except LibraryBusy as problem:
-        raise LibraryBusy(f"It was withdrawn, and not yet erased. {problem}") from problem
+    generation = library.withdraw([document_id], erase=erase)
     if erase:
         services().receipts.forget_erased()
     return _changed(library, generation, document_id)

@@ -59,11 +59,7 @@ class Request(BaseModel):
 Short = Annotated[str, StringConstraints(max_length=1000)]
 """A text that is looked at by the library; the limit also refuses half a character."""
 Named = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-Day = Annotated[
-    Short,
-    AfterValidator(_day),
-    WithJsonSchema({"type": "string", "format": "date"}),
-]
+Day = Annotated[Short, AfterValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 
 
 class FilterFields(Request):

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from retrieval import Document, Library, Relabel, Standing
-from retrieval.errors import LibraryBusy
 from retrieval.types import Dated
 from web import wiring
 from web.cli.shared import (
@@ -142,12 +141,7 @@ def withdraw(
     if erase and not yes:
         click.confirm(f"Delete {', '.join(paths)} for good?", abort=True, err=True)
     copies = _copies(library, ids)
-    try:
-        generation = library.withdraw(ids, erase=erase)
-    except LibraryBusy as problem:
-        raise LibraryBusy(
-            f"{'It was withdrawn, and not yet erased. ' if erase else ''}{problem}"
-        ) from problem
+    generation = library.withdraw(ids, erase=erase)
     if erase:
         receipts = wiring.open_receipts(chosen, library)
         receipts.forget_erased()
