@@ -32,6 +32,7 @@ from answer.types import (
     Withheld,
     text_of,
 )
+from answer.values import said_in
 from retrieval import Filters, Library
 from retrieval.sentences import sentence_spans
 from retrieval.snapshot import Snapshot
@@ -324,7 +325,7 @@ class _Draft:
 
     def has_said(self, text: str) -> bool:
         """Whether a sentence was published before: small models say things twice."""
-        return words(text) in [words(sentence.text) for sentence in self.sentences]
+        return said_in(text) in [said_in(sentence.text) for sentence in self.sentences]
 
     def finish(self) -> Answer:
         """Return the answer as it stands."""

@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from answer.subjects import POINTS_BACK, agent_of, subject_of, with_subject
+from answer.subjects import PLURAL, POINTS_BACK, PRONOUN, agent_of, subject_of, with_subject
 from retrieval.words import STOP_WORDS, words
 
 REMEMBERED = 1000
@@ -26,7 +26,18 @@ ASKS = re.compile(
     re.IGNORECASE,
 )
 CONSTRAINT = re.compile(
-    r"^(for|in|on|at|by|with|without|under|of|from|during|after|before)\b", re.I
+    r"^(for|in|on|at|by|with|without|over|under|above|below|of|from|during|after|before)\b", re.I
+)
+PAIRS = ("over under", "above below", "with without", "before after")
+OPPOSITES = {one: other for a, b in map(str.split, PAIRS) for one, other in ((a, b), (b, a))}
+"""One takes the place of the other."""
+OF_THE_ANSWER = re.compile(
+    r"^who (?!is\b|are\b|was\b|were\b).*\b(?:he|him|his|she|hers?)\b|\bthis\s*[?.!]*$",
+    re.IGNORECASE,
+)
+"""It speaks of who the question before asked for, or of all that it asked."""
+COURTESY = re.compile(
+    r"\s*(?:many )?(?:thanks?|cheers|great|hello|hi|bye)\b[\w\s,]{0,15}[!.]*", re.I
 )
 STANDS_ALONE = 4
 """With so many telling words a question says itself what its pronouns mean."""
@@ -42,7 +53,7 @@ def rewritten(question: str, earlier: Sequence[str]) -> str:
     what cannot be put in a sentence is led by the question before.
     """
     before = next((q for q in _standing_alone(earlier)), None)
-    if before is None or before == question or not leans(question):
+    if before is None or before == question or not leans(question) or COURTESY.fullmatch(question):
         return question
     rest = CONTINUES.sub("", question).strip()
     opening = question[: question.rindex(rest)]
@@ -53,8 +64,8 @@ def rewritten(question: str, earlier: Sequence[str]) -> str:
         return _constrained(before, rest, constraint[0])
     if twin := _twin(rest.strip(" ?.!"), before):
         return before.replace(twin, rest.strip(" ?.!"))
-    subject = subject_of(before)
-    if subject and ASKS.match(rest) and (POINTS_BACK.search(rest) or DEFINITE.search(rest)):
+    subject = None if OF_THE_ANSWER.search(f"{before} {rest}") else _subject(rest, earlier)
+    if subject and ASKS.match(rest) and (POINTS_BACK.search(rest) or _is_definite(rest)):
         return with_subject(rest, subject)
     return f"{before} {question}"
 
@@ -64,13 +75,30 @@ def leans(question: str) -> bool:
     telling = len([word for word in words(question) if word not in STOP_WORDS])
     points_back = POINTS_BACK.search(question) and telling < STANDS_ALONE
     asks = ASKS.match(question.strip()) and len(question.split()) > 2
-    whole = telling == 1 and asks and not DEFINITE.search(question)
+    whole = telling == 1 and asks and not _is_definite(question)
     return bool(CONTINUES.match(question) or (telling <= 1 and not whole) or points_back)
 
 
 def _standing_alone(earlier: Sequence[str]) -> list[str]:
-    """Return the questions that stood alone, the newest first."""
-    return [question for question in reversed(earlier) if not leans(question)]
+    """Return the questions that stood alone, the newest first; the first had none before it."""
+    first = [q for q in earlier[:1] if not leans(q) or ASKS.match(q.strip())]
+    return [*(q for q in reversed(earlier[1:]) if not leans(q)), *first]
+
+
+def _subject(question: str, earlier: Sequence[str]) -> str | None:
+    """Return what a question's pronoun stands for: the subject of the last question, or what that
+    took from one before it."""
+    pronoun = PRONOUN.search(question)
+    plural = pronoun[0].lower() in PLURAL if pronoun else None
+    before, *older = _standing_alone(earlier)
+    subjects = [subject_of(q, plural=plural) for q in older]
+    taken = [s for s in subjects if s and re.search(rf"\b{re.escape(s)}\b", before)]
+    return taken[-1] if taken else subject_of(before, plural=plural)
+
+
+def _is_definite(question: str) -> bool:
+    """Whether it speaks of something as known, and does not name it."""
+    return bool(DEFINITE.search(question)) and not re.search(r"\s[A-Z]", question)
 
 
 def _twin(word: str, before: str) -> str | None:
@@ -88,7 +116,10 @@ def _constrained(before: str, constraint: str, preposition: str) -> str:
         named = rf"(?:\b(?:a|an|the|our|my)\s+)?{re.escape(agent)}"
         around = re.split(named, whole, maxsplit=1)
         return constraint[3:].strip(" ?.!").join(around) + "?"
-    old = re.search(rf"\s{preposition}\s+(?:(?!\b(?:and|or)\b)[^,?])+$", whole, re.IGNORECASE)
+    alike = OPPOSITES.get(preposition.lower(), preposition)
+    old = re.search(
+        rf"\s(?:{preposition}|{alike})\s+(?:(?!\b(?:and|or)\b)[^,?])+$", whole, re.IGNORECASE
+    )
     kept = whole[: old.start()] if old else whole
     return f"{kept} {constraint.rstrip(' ?.!')}?"
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from answer.kinds import Kind, asked_for, offers
 from answer.matching import MATCHES, matches
 from answer.types import Evidence
-from answer.values import denies
+from answer.values import denies, said_in
 from retrieval import Embedder, Hit
 from retrieval.instructions import asks_about_orders, orders_of
 from retrieval.ranking import Asked, stems_of
@@ -60,10 +61,16 @@ READ = 8
 """Sentences that are read word by word, of those whose features promise most: 5 ms each."""
 FRAGMENT = 5
 OUT_OF_FORCE = re.compile(
-    r"\b(?:superseded|obsolete|withdrawn|repealed|no longer in force|out of date|old"
-    r"|previous(?:ly)?|former(?:ly)?)\b",
+    r"\b(?:superseded|obsolete|withdrawn|repealed|replaced by|no longer in force|out of date"
+    r"|(?:old|former|previous)(?=\s*(?:$|[])/.]|(?:polic|version|edition|rule|regulation|guid"
+    r"|procedure|handbook|leaflet|scheme|form|terms|contract|tariff|price|fee|charge|rate)\w*)))\b",
     re.IGNORECASE,
 )
+"""What a name says of a document; "Old Town Hall" is only called so."""
+USED_TO = re.compile(
+    rf"{OUT_OF_FORCE.pattern}|\b(?:old|previous(?:ly)?|former(?:ly)?|used to)\b", re.IGNORECASE
+)
+"""A question that asks for it."""
 SUPERSEDED_COST = 2.0
 """In logits: a text that is out of force must be seven times likelier to be shown first."""
 NO_OTHER = 5.0
@@ -415,18 +422,21 @@ def _demotion(question: str, candidates: Sequence[Candidate]) -> Matrix:
     cost = []
     for candidate in candidates:
         document = candidate.hit.document
-        name = f"{document.title} {document.path}"
+        name = re.sub("[_-]", " ", f"{document.title}/{document.path}")
         years = {word for word in words(name) if word.isdigit()}
-        meant = OUT_OF_FORCE.search(question) or years & asked
+        meant = USED_TO.search(question) or years & asked
         cost.append(SUPERSEDED_COST if OUT_OF_FORCE.search(name) and not meant else 0.0)
     return np.array(cost)
 
 
 def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
-    """Leave out sentences that say the same, word for word, as a better one."""
-    seen: dict[tuple[str, ...], Evidence] = {}
+    """Leave out sentences that say the same, word for word, as a better one. The newest document
+    stands for all that say so, in the place of the best."""
+    seen: dict[str, Evidence] = {}
     for evidence in found:
-        seen.setdefault(tuple(words(evidence.text)), evidence)
+        first = seen.setdefault(said_in(evidence.text), evidence)
+        if (first.date or "") < (evidence.date or "") <= date.today().isoformat():
+            seen[said_in(evidence.text)] = replace(evidence, probability=first.probability)
     kept = list(seen.values())
     return [replace(e, probability=min(e.probability, kept[0].probability)) for e in kept]
 

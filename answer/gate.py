@@ -14,7 +14,7 @@ from typing import Protocol
 
 from answer.clauses import flipped, misplaced
 from answer.types import Evidence
-from answer.values import comparable, names_in, neighbours, sides
+from answer.values import NEGATIONS, comparable, names_in, neighbours, sides
 from retrieval.ranking import stems_of
 from retrieval.words import STOP_WORDS, content_words, stem, words
 
@@ -23,9 +23,11 @@ MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
 # A condition shows in its first words. "Who" after a comma only adds; without one it limits.
 CONDITION = re.compile(
     r"(?:\b(?:if|unless|except|provided|only|until|whenever|subject to|(?:as|so) long as"
-    r"|when(?=\s+\w+ed\b)"
-    r"|with(?:out)?(?=(?:\s+(?:prior|written|the))*\s+(?:approval|consent|notice|permission)\b))"
-    r"|(?<![,;] )\b(?:who|whose|where|once(?! again| more)|after)|^following)(?:\s+[\w’'-]+){1,5}",
+    r"|when|during|in (?:case|the event) of|in an emergency|at the discretion of"
+    r"|with(?:out)?(?=(?:\s+(?!and\b)[\w’'-]+){0,3}"
+    r"\s+(?:approval|agreement|consent|notice|permission)\b))"
+    r"|(?<![,;] )\b(?:who|whose|where|once(?! again| more)|after)|^(?:following|should))"
+    r"(?:\s+[\w’'-]+){1,5}",
     re.IGNORECASE,
 )
 # What these begin is left out of what the sentence says, so their own words must be kept.
@@ -47,6 +49,7 @@ WHETHER = re.compile(
 ECHO = re.compile(r"^(?:question|q)\s*:", re.IGNORECASE)
 
 CAPITALS = re.compile(r"\b[A-Z]\w*")
+GRADE = re.compile(r"\b[A-Z][+-](?!\w)")
 # Too common to tell what a text is about, and yet they turn what it says around.
 DIRECTIONS = frozenset(
     """above after all any before below both down each more most only other over under until up
@@ -57,7 +60,7 @@ RULE = re.compile(
     r"\b(?:is|are|has|have|gets?|needs?|can|may|must|shall|should|will|cannot)\b", re.IGNORECASE
 )
 """What a sentence has that tells how things are, and not what once happened."""
-TIMES = ("when ", "once ", "after ", "following ")
+TIMES = ("when ", "once ", "after ", "following ", "during ")
 MAY_MONTH = re.compile(r"(?<=\d )May\b|\bMay(?= \d)|(?<=\b[Ii]n )May\b")
 MODAL = re.compile(
     r"\b(can|may|could|might|must|shall|should)\s+(?:(?:not|only|also)\s+)?(\w+)", re.IGNORECASE
@@ -73,8 +76,19 @@ TURNED = (
     (SHOULD, MAY | MUST),
 )
 """Words of a sentence, and those of a quote without them that say something else there."""
-KEPT = 0.5
-"""The share of a condition's words that must stand in the sentence or the question."""
+CLAUSE = re.compile(
+    r"(?<!\d),|,(?!\d)|[;:()]|\s[–—-]\s|\b(?:and|but|while|whereas)\b", re.IGNORECASE
+)
+"""Between what may be said alone."""
+TENSES = (
+    re.compile(r"\b(?:is|are)\b|(?<=\w)['’](?:s|re)\b", re.IGNORECASE),
+    re.compile(r"\b(?:was|were|used to)\b", re.IGNORECASE),
+    re.compile(r"\b(?:will|would|shall)\b|(?<=\w)['’]ll\b", re.IGNORECASE),
+)
+LIGHT = frozenset("get give take make need cost pay".split())
+"""Verbs, by their stems, that "officers 28 days" leaves to the clause before."""
+LED_BY = 2
+"""Telling words of a condition, from its first on, that must stand in the sentence or question."""
 
 
 LEAST_SUPPORT = 0.25
@@ -155,6 +169,7 @@ def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
         or _turned(claim, quote)
         or _unsaid(said, asked, quoted, set(stems_of(place)))
         or _unconditional(claim, quote, {*said, *asked})
+        or _cut_out(claim, quote, asked)
     )
     return Verdict(text, index, round(_share(said, quoted), 3), reason)
 
@@ -189,6 +204,8 @@ def _unsupported_value(text: str, quote: str, place: str) -> str | None:
             return f"the number {number} is bounded otherwise in the cited words"
     if (value := misplaced(text, quote)) is not None:
         return f"the number {value} belongs to something else in the cited words"
+    if grade := min(set(GRADE.findall(text)) - set(GRADE.findall(quote)), default=""):
+        return f"the grade {grade} is not in the cited words"
     known = {*words(place), *words(quote)}
     capitals = {*CAPITALS.findall(place), *CAPITALS.findall(" ".join(names_in(quote)))}
     capitals |= {word for word in CAPITALS.findall(quote) if len(word) > 1 and word.isupper()}
@@ -211,10 +228,18 @@ def _turned(text: str, quote: str) -> str | None:
     said, there = (set(words(MAY_MONTH.sub("", some))) for some in (text, quote))
     turned = any(one & said and not one & there and other & there for one, other in TURNED)
     theirs = _modals(quote)
+    turned |= _out_of_time(text, quote)
     turned |= any(kinds.isdisjoint(theirs.get(v, kinds)) for v, kinds in _modals(text).items())
     if turned or DIRECTIONS & said - there:
         return "the cited words do not say it"
     return None
+
+
+def _out_of_time(text: str, quote: str) -> bool:
+    """Tell "is" where the quote has "was" or "will be"."""
+    there = [bool(tense.search(quote)) for tense in TENSES]
+    said = [bool(tense.search(text)) for tense in TENSES]
+    return any(there) and any(mine and not theirs for mine, theirs in zip(said, there, strict=True))
 
 
 def _modals(text: str) -> dict[str, set[int]]:
@@ -234,6 +259,30 @@ def _unsaid(said: list[str], asked: set[str], quoted: set[str], place: set[str])
     return None
 
 
+def _cut_out(claim: str, quote: str, asked: set[str]) -> str | None:
+    """Tell a sentence that leaves out a word before another that it takes from the same clause:
+    "deputy" of "The deputy director is Ann Lee", "who work nights" of "Staff who work nights get".
+
+    The clauses looked at are the fewest that together have what it says beyond the question.
+    """
+    clauses = [_telling(part) for part in CLAUSE.split(quote)]
+    left = {root for _, root in _telling(claim)} - asked - LIGHT
+    said = looked_for = {root for _, root in _telling(claim)} | asked
+    while found := max((left & {root for _, root in part} for part in clauses), key=len):
+        part = next(part for part in clauses if found <= {root for _, root in part})
+        last = max(n for n, (_, root) in enumerate(part) if root in looked_for)
+        if cut := [word for word, root in part[:last] if root not in said]:
+            return f"it leaves out “{cut[0]}” of the cited words"
+        left = looked_for = left - found
+    return None
+
+
+def _telling(text: str) -> list[tuple[str, str]]:
+    """Return the words of a text that say something of their own, with their stems."""
+    found = ((word, stem(word)) for word in words(text))
+    return [one for one in found if one[0] not in STOP_WORDS | NEGATIONS]
+
+
 def _unconditional(claim: str, quote: str, kept: set[str]) -> str | None:
     """Tell a sentence that leaves out a condition of the words it cites, or an exception."""
     kept_out, named = (set(EXCEPTION.findall(some.lower())) for some in (quote, claim))
@@ -241,7 +290,7 @@ def _unconditional(claim: str, quote: str, kept: set[str]) -> str | None:
         return f"it leaves out an exception: “{min(left)} …”"
     for match in conditions(quote):
         telling = [stem(word) for word in words(match[0]) if word not in STOP_WORDS]
-        if telling and _share(telling, kept) < KEPT:
+        if not set(telling[:LED_BY]) <= kept:
             return f"it leaves out a condition: “{' '.join(match[0].split())}”"
     return None
 

@@ -18,11 +18,19 @@ QUESTION = re.compile(
 SECOND = re.compile(
     r",?\s+(?:and|but|or|and also|also)\s+(?="
     rf"(?:what|when|where|why|how(?:\s+\w+){{0,3}}?)\s+{AUXILIARY}\s+\w+"
-    rf"|how\s+(?:many|much)\s+\w+"
+    rf"|how\s+(?:many|much)\s+\w+|which\s+\w+\s+{AUXILIARY}\s|what\s+happens\b"
+    r"|who\s+\w+s\s+(?:it|them|this|that|these|those|the|a|an)\b"
     r"|who\s+(?:do|does|did|can|should|must|will)\s+\w+"
     r"|(?:do|does|did|is there|are there|(?:can|may|must|should|do) i|can we|is it|does it)\s)",
     re.IGNORECASE,
 )
+
+UNFINISHED = re.compile(
+    r"^(?:what|when|where|why|how) (?:do|does|did) (?:the |an? )?[\w-]+$", re.IGNORECASE
+)
+"""It shares its verb with what follows: "What do managers and what do officers get?"."""
+WHAT_WAS_DONE = re.compile(r"\bdo (?:it|this|that|so)\b|\b(?:does|will|did) it take\b", re.I)
+"""What a pronoun here stands for is no thing."""
 
 
 def parts_of(question: str) -> list[str]:
@@ -67,18 +75,25 @@ def _joined(sentence: str) -> list[str]:
     if not QUESTION.match(sentence):
         return [sentence]
     first, *rest = SECOND.split(sentence)
-    if not rest or not _telling(first) or not all(map(_telling_or_pointing, rest)):
+    if (
+        not rest
+        or not _telling(first)
+        or UNFINISHED.search(first)
+        or not all(map(_telling_or_pointing, rest))
+    ):
         return [sentence]
     return [f"{piece.strip().rstrip('?,')}?" for piece in (first, *rest)]
 
 
 def _standing_alone(piece: str, before: list[str]) -> str:
     """Say what a part is about if it leans on the one before."""
+    if WHAT_WAS_DONE.search(piece):
+        return f"{before[-1]} {piece}"
     pronoun = PRONOUN.search(piece)
     if pronoun:
         plural = pronoun[0].lower() in PLURAL
         subject = subject_of(before[-1], plural=plural)
-        return with_subject(piece, subject) if subject else piece
+        return with_subject(piece, subject) if subject else f"{before[-1]} {piece}"
     return piece
 
 

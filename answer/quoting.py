@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from answer.gate import conditions
+from answer.gate import EXCEPTION, conditions
 from answer.types import Evidence
 from answer.values import denies
 from retrieval.instructions import orders_of
@@ -34,6 +34,17 @@ JOINT = re.compile(
     re.IGNORECASE,
 )
 """Where one part of a sentence ends and another begins."""
+BEGINS_ANEW = re.compile(
+    r"[;—]\s*|:\s+|,?\s+(?=(?:and|but|while|whereas)\s+(?:(?:after|at|by|from|in|on)\s+)?"
+    r"(?:the|an?|this|these|it|they|[A-Z£$€\d])\b)"
+)
+"""Where what follows can be read alone, with a subject of its own."""
+TURNS = re.compile(
+    r"\b(?:reject|refus|den(?:y|ied|ies)|declin|fail|lack|false|untrue|wrong|rumou?r|myth|alleg|claim"
+    r"|propos|withdr)\w*",
+    re.IGNORECASE,
+)
+"""What turns the rest of a sentence into its opposite, or into what somebody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +108,30 @@ def _shown(piece: Evidence) -> str:
     if piece.answer and len(text.split()) > LONGEST:
         first, last = piece.answer[0] - piece.start, piece.answer[1] - piece.start
         part = _part(text, first, last)
-        denied = denies(text[: part[0]]) or denies(text[part[1] :])
-        if not denied and all(part[0] <= c.start() < part[1] for c in conditions(text)):
+        if not _is_turned(text, part, last):
             start, stop = part
     if len(text[start:stop].split()) > TOO_LONG:
         start, stop = _around(text, first)
     return ("… " if start else "") + text[start:stop] + (" …" if stop < len(text) else "")
 
 
+def _is_turned(text: str, part: tuple[int, int], last: int) -> bool:
+    """Whether what is left out around a part turns or limits it. A condition after the words that
+    answer, the last of which is given, may go on to the end."""
+    left_out = (text[: part[0]], text[part[1] :])
+    if any(denies(t) or TURNS.search(t) or EXCEPTION.search(t) for t in left_out):
+        return True
+    starts = [condition.start() for condition in conditions(text)]
+    return any(not part[0] <= start < part[1] for start in starts) or (
+        part[1] < len(text) and any(start >= last for start in starts)
+    )
+
+
 def _part(text: str, first: int, last: int) -> tuple[int, int]:
     """Return the widest part that holds some characters and is not too long, from the beginning
     if that can be; the whole text if there is none."""
-    joints = [(joint.start(), joint.end()) for joint in JOINT.finditer(text)]
-    starts = [0, *(end for _, end in joints if end <= first)]
-    stops = [*(begin for begin, _ in joints if begin >= last), len(text)]
+    starts = [0, *(new.end() for new in BEGINS_ANEW.finditer(text) if new.end() <= first)]
+    stops = [*(joint.start() for joint in JOINT.finditer(text) if joint.start() >= last), len(text)]
     for start in starts:
         fitting = [stop for stop in stops if len(text[start:stop].split()) <= LONGEST]
         if fitting:

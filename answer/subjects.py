@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from retrieval.words import STOP_WORDS
 
 POINTS_BACK = re.compile(
-    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|that|those|these|this one)\b",
+    r"\b(?!(?-i:IT\b))(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|that|those|these"
+    r"|this one)\b"
+    r"|(?<=[a-z] )(?:this|one)\s*[?.!]*$",
     re.IGNORECASE,
 )
 PRONOUN = re.compile(
     r"\b(?P<own>its|their|his|her(?=\s+\w+\s*\w))\b"
-    r"|\b(?P<it>it|they|them|he|him|she|her|this one|that one|those|these)\b",
+    r"|\b(?!(?-i:IT\b))(?P<it>it|they|them|he|him|she|her|this one|that one|those|these)\b"
+    r"|(?<=[a-z] )(?P<last>one)(?=\s*[?.!]*$)",
     re.IGNORECASE,
 )
 PLURAL = frozenset("they them their those these".split())
+PERSONS = frozenset("i we you one".split())
 TOKEN = re.compile(r"[\w'’-]+|[,;:?]")
 DETERMINERS = frozenset("a an the our your my this that these those".split())
 AUXILIARIES = frozenset("do does did can could will would should must may".split())
@@ -66,11 +70,15 @@ def agent_of(question: str) -> str | None:
 def _runs(question: str) -> Iterator[list[str]]:
     """Yield the runs of words that carry meaning, without a verb at their end."""
     run: list[str] = []
-    after_auxiliary = False
+    after_auxiliary = acts = False
     for word in [*TOKEN.findall(question), "?"]:
         if word.lower() not in FUNCTION and word not in ",;:?":
-            run.append(word)
+            if not acts:
+                run.append(word)
+            acts = False
             continue
+        # What follows "do I" or "who" is a verb.
+        acts = word.lower() == "who" or (after_auxiliary and word.lower() in PERSONS)
         if run:
             yield _without_verb(run, after_auxiliary and word.lower() not in VERBS)
         run = []

@@ -3,13 +3,15 @@
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from retrieval.words import STOP_WORDS, stem, words
 
 NUMBER = (
-    r"(?:[£$€¥]\s?|(?<![\w.)])[-−](?=\d))?(?<![\w.])\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?"
+    r"(?:(?<![\w.)])\d+(?:\.\d+){2,}|"
+    r"(?:[£$€¥]\s?|(?<![\w.)])[-−–](?=\d))?(?<![\w.])\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?"
     r"(?:\s?%|\s?per ?cent\b|\s?(?:hundred|thousand|million|billion|trillion|bn|m|k)\b"
-    r"|\s?[ap]\.?m\b)?(?:\s?[£$€¥](?!\s?\d))?"
+    r"|\s?[ap]\.?m\b)?(?:\s?[£$€¥](?!\s?\d))?)"
 )
 NAME = re.compile(r"\b[A-Z][\w’'-]*(?:\s+[A-Z][\w’'-]*)*")
 SPELT = {
@@ -28,7 +30,6 @@ SPELT |= TENS | {
     for ten, value in TENS.items()
     for one in list(SPELT)[1:10]
 }
-LONG_UNITS = {"bn": "billion", "k": "thousand"}
 NEGATIONS = frozenset(
     """not no never neither nor none without cannot nt nobody nothing nowhere non hardly scarcely
     barely rarely seldom nicht kein keine keinen keinem keiner nie niemals niemand nichts ohne pas
@@ -48,6 +49,26 @@ DATES = (
 )
 """Ways to write a date. Digits alone are read with the day first."""
 DATE = tuple(re.compile(rf"(?<![\w/.-]){date}(?![\w/-])") for date in DATES)
+CLOCK = re.compile(
+    r"(?<![\w.,:])(?:(?P<hour>\d{1,2})(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap])\.?m\b"
+    r"|(?P<of_24>[01]?\d|2[0-4]):(?P<past>[0-5]\d)(?![\d:])(?!\s?[ap]\.?m\b))",
+    re.IGNORECASE,
+)
+"""A time of day; without "am" and "pm" the hours are taken for those of a day."""
+CONTRACTIONS = (
+    (re.compile(r"\bcan(?:not|['’]t)\b", re.I), "can not"),
+    (re.compile(r"\bwon['’]t\b", re.I), "will not"),
+    (re.compile(r"\bshan['’]t\b", re.I), "shall not"),
+    (re.compile(r"(?<=\w)n['’]t\b", re.I), " not"),
+)
+LONG_UNITS = {"bn": "billion"}
+SCALES = {
+    "hundred": 100,
+    "thousand": 1_000,
+    "million": 1_000_000,
+    "billion": 1_000_000_000,
+    "trillion": 1_000_000_000_000,
+}
 VALUE = re.compile(
     rf"{NUMBER}|\b(?:{'|'.join(sorted(SPELT, key=len, reverse=True))})\b", re.IGNORECASE
 )
@@ -55,7 +76,47 @@ VALUE = re.compile(
 BOUNDS = (
     (re.compile(r"\b(?:no|not) (?:more|later|longer|higher) than\b|\bat most\b", re.I), "atmost"),
     (re.compile(r"\b(?:no|not) (?:fewer|less|earlier|lower) than\b|\bat least\b", re.I), "atleast"),
-    (re.compile(r"\bup to (?=[£$€¥]?\d)", re.I), "atmost "),
+    (
+        re.compile(r"\bup to (?=[£$€¥]?\d)|≤\s*|\bmax(?:imum)?\b(?: of)?\.?\s+(?=[£$€¥]?\d)", re.I),
+        "atmost ",
+    ),
+    (re.compile(r"≥\s*|\bmin(?:imum)?\b(?: of)?\.?\s+(?=[£$€¥]?\d)", re.I), "atleast "),
+    (
+        re.compile(rf"\b((?:{NUMBER})(?: [^\W\d_]+)?) or (?:more|over|above|longer|older)\b", re.I),
+        r"atleast \1",
+    ),
+    (
+        re.compile(
+            rf"\b((?:{NUMBER})(?: [^\W\d_]+)?) or (?:less|fewer|under|below|younger)\b", re.I
+        ),
+        r"atmost \1",
+    ),
+    (
+        re.compile(
+            r"(?:\b(?:above|more than|higher than|longer than|exceeding|in excess of)\s+|>\s*)"
+            r"(?=[£$€¥]?\d)",
+            re.I,
+        ),
+        "over ",
+    ),
+    (
+        re.compile(
+            r"(?:\b(?:below|less than|fewer than|lower than|shorter than)\s+|<\s*)(?=[£$€¥]?\d)",
+            re.I,
+        ),
+        "under ",
+    ),
+    (re.compile(r"±\s*(?=\d)"), "plusminus "),
+    (
+        re.compile(
+            r"\b(?:almost|nearly|approximately|roughly|around|circa|ca?\.|some)\s+(?=[£$€¥]?\d)|~\s*(?=\d)",
+            re.I,
+        ),
+        "about ",
+    ),
+    (re.compile(rf"\bbetween ((?:{NUMBER})) and (?={NUMBER})", re.I), r"from \1 to "),
+    (re.compile(r"(?<=\d)\s?[–-]\s?(?=\d)"), " to "),
+    (re.compile(r"\bnot (?=(?:all|every\w*|always|necessarily)\b)", re.I), "notevery "),
     (re.compile(r"\bnos?\.\s*(?=\d)", re.I), "number "),
 )
 # "Section 4.10" is not "section 4.1", though 4.10 is 4.1.
@@ -65,7 +126,7 @@ NUMBERED = re.compile(
 )
 LED = re.compile(
     r"\b(atmost|atleast|(?:more|less|fewer|later|earlier|longer|higher|lower) than|over|under|below"
-    r"|above|before|after|minus|from|since|to|until|till|by)\s+(?:the\s+)?$",
+    r"|above|before|after|minus|about|plusminus|from|since|to|until|till|by)\s+(?:the\s+)?$",
     re.IGNORECASE,
 )
 """What may stand before a number and says on which side of it something is."""
@@ -111,9 +172,18 @@ def sides(text: str) -> dict[str, set[str]]:
 
 
 def comparable(text: str) -> str:
-    """Return a text with its dates, numbers and bounds written in one way: "three days, at most" as
-    "3 days, atmost"."""
-    return _bounds_alike(VALUE.sub(_value, dates_alike(text)))
+    """Return a text with its dates, times, numbers, bounds and denials written in one way: "three
+    days, at most" as "3 days, atmost"."""
+    text = CLOCK.sub(_on_the_clock, dates_alike(_denials_alike(text)))
+    for _ in ("one hundred", "1 hundred"):
+        text = VALUE.sub(_value, text)
+    return _bounds_alike(text)
+
+
+def said_in(text: str) -> str:
+    """Return what a sentence says, so that two that say the same word for word are equal; marks
+    count only where they make another value: "-5 °C" is not "5 °C"."""
+    return " ".join(re.findall(r"[\w£$€¥%.,+−-]*\w[\w%+−-]*", comparable(text).casefold()))
 
 
 def dates_alike(text: str) -> str:
@@ -138,13 +208,29 @@ def names_in(text: str) -> list[str]:
 
 def denies(text: str) -> bool:
     """Whether a text denies something; a bound, as in "no more than", is no denial."""
-    return bool(NEGATIONS & set(words(re.sub(r"n['’]t\b", " not", _bounds_alike(text)))))
+    return bool(NEGATIONS & set(words(_denials_alike(_bounds_alike(text)))))
+
+
+def _denials_alike(text: str) -> str:
+    for written, alike in CONTRACTIONS:
+        text = written.sub(alike, text)
+    return text
 
 
 def _bounds_alike(text: str) -> str:
     for bound, alike in BOUNDS:
         text = bound.sub(alike, text)
     return text
+
+
+def _on_the_clock(time: re.Match[str]) -> str:
+    hour, minute = int(time["hour"] or time["of_24"]), time["minute"] or time["past"] or "00"
+    if time["of_24"]:
+        half = "pm" if 12 <= hour < 24 else "am"
+        hour = hour % 12 or 12
+    else:
+        half = f"{time['half'].lower()}m"
+    return f"{hour}{half}" if minute == "00" else f"{hour}.{minute}{half}"
 
 
 def _in_words(date: re.Match[str]) -> str:
@@ -174,6 +260,8 @@ def _value(match: re.Match[str]) -> str:
 def _canonical(number: str) -> str:
     if (low := number.lower().replace("ſ", "s")) in SPELT:
         return SPELT[low]
+    if number.count(".") > 1 and number[-1].isdigit():
+        return number  # of a version, or a section
     (digits,) = re.findall(r"\d[\d.,\u202f\u00a0]*", number)
     digits = re.sub(r"[^\d.]", "", digits).rstrip(".")
     if "." in digits:
@@ -181,7 +269,13 @@ def _canonical(number: str) -> str:
     if len(digits) == 2:
         digits = digits.removeprefix("0")  # "09:30"
     unit = re.sub(r"per ?cent", "%", re.sub(r"[\d.,\s]", "", low.replace("per cent", "%")))
-    sign = "".join(re.findall(r"[£$€¥−-]", unit)).replace("−", "-")
-    unit = re.sub(r"[£$€¥−-]", "", unit)
-    unit = "million" if sign and unit == "m" else LONG_UNITS.get(unit, unit)
+    sign = "".join(re.findall(r"[£$€¥−–-]", unit))
+    sign = re.sub("[−–]", "-", sign)
+    unit = re.sub(r"[£$€¥−–-]", "", unit)
+    unit = LONG_UNITS.get(unit, unit)
+    if sign.strip("-"):
+        unit = {"m": "million", "k": "thousand"}.get(unit, unit)  # and not metres
+    if unit in SCALES:
+        digits = f"{(Decimal(digits) * SCALES[unit]).normalize():f}"
+        unit = ""
     return sign + digits + unit

@@ -1,17 +1,14 @@
 """Saying the same thing once: near-duplicates are folded, neighbours become one hit."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 
-from retrieval.query import OTHERWISE
-from retrieval.types import Hit
-from retrieval.words import STOP_WORDS, words
+from retrieval.types import Dated, Document, Hit
+from retrieval.words import words
 
-DIGIT = re.compile(r"\d")
-TELLING = frozenset(OTHERWISE) | frozenset(
-    "no not never none nor without cannot may must shall should can could".split()
-)
+SAYING_NOTHING = frozenset("a an the this that these those it its of which".split())
+"""Words by which two texts may differ and say the same."""
 RUN = 3
 """Words in a row that are compared."""
 ALIKE = 0.8
@@ -23,20 +20,26 @@ MOST_MERGED = 3
 def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
     """Return the best `limit` hits, those that say nearly the same as a better one folded into it.
 
-    Two that differ in a number, a denial or what must or may be do not say the same, however alike
-    they are.
+    Of copies the newest is shown, in the place of the best, if they say what day they are of. Two
+    that differ in a word that says something do not say the same, however alike they are: an
+    old and a new rule may differ in "March", "weeks" or "director" alone.
     """
     kept: list[Hit] = []
     seen: list[tuple[frozenset[tuple[str, ...]], list[str]]] = []
     for hit in hits:
-        found = words(hit.passage.text)
+        passage = hit.passage
+        found = words(" ".join((*passage.heading, *passage.quotable)) or passage.text)
         runs = frozenset(zip(*(found[at:] for at in range(RUN)), strict=False))
-        telling = sorted(filter(_tells_apart, found))
+        telling = sorted(word for word in found if word not in SAYING_NOTHING)
         same = [at for at, (r, t) in enumerate(seen) if t == telling and _alike(r, runs)]
         if same:
             first = kept[same[0]]
-            known = (first.document.id, *(document.id for document in first.also_in))
-            if hit.document.id not in known:
+            known = (first.document, *first.also_in)
+            if hit.document.id in {document.id for document in known}:
+                continue
+            if _day(first.document) < _day(hit.document) <= date.today().isoformat():
+                kept[same[0]] = replace(hit, score=first.score, also_in=known)
+            else:
                 kept[same[0]] = replace(first, also_in=(*first.also_in, hit.document))
         elif len(kept) < limit:
             kept.append(hit)
@@ -44,9 +47,8 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
     return kept
 
 
-def _tells_apart(word: str) -> bool:
-    letter = len(word) == 1 and word not in STOP_WORDS  # of "Form 12-B"
-    return letter or word in TELLING or bool(DIGIT.search(word))
+def _day(document: Document) -> str:
+    return document.date if document.dated is Dated.DOCUMENT and document.date else ""
 
 
 def _alike(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:

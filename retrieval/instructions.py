@@ -36,7 +36,8 @@ STRONG = {
     "override": (
         rf"(?<!not )(?<!n't )(?<!never )(?:(?<!to )|(?<=you to ))\b{_FORGET} (?:"
         rf"(?:\w+ ){{0,2}}{_EARLIER} (?:\w+ ){{0,2}}?"
-        r"(?:instructions?|prompts?|directives?|commands?|guidelines?|orders?|programming)\b|"
+        r"(?:instructions?|prompts?|directives?|commands?|guidelines?|orders?|programming)\b"
+        r"(?! (?:about|on|regarding|concerning) (?!(?:you|how|what|your|this|safety|answer)\b))|"
         rf"(?:\w+ ){{0,2}}{_ORDERS} (?:above|before this)\b"
         r"|(?:the )?(?:user|reader)['’]s (?:question|query|request)|the system prompt)"
     ),

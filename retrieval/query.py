@@ -66,10 +66,12 @@ GROUPED = re.compile(r"\b\d{1,3}(?:[,\u00a0\u202f]\d{3})+\b")
 UNGROUPED = re.compile(r"\b\d{4,18}\b")
 DECIMAL = re.compile(r"\b\d+\.\d+\b")
 IDENTIFIER = re.compile(r"\b([A-Za-z]{1,5})[-–]?(\d+)\b|\b(\d+)[-–]?([A-Za-z]{1,2})\b")
-NUMBERED = re.compile(r"\b(\d+) ([A-Z])\b")
+SPACED = re.compile(r"\b(\d+) ([A-Z])\b|\b([A-Z]{1,5}) (\d+)\b|\b[Ff]orm (\d+) ([a-z])\b")
+"""An identifier in two pieces: "12 B", "ISO 27001"; in small letters only after "form"."""
 ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)", re.I)
 
 SHORT_FORM = re.compile(r"\b[A-Z][A-Za-z]{0,8}[A-Z]s?\b|\b[A-Z]{2,10}\b")
+ACRONYM = re.compile(r"\b[A-Z]{2,5}\b")
 ROMAN = re.compile(r"[IVX]+")
 LONGEST_NAME = 6
 """Words of a name that has a short form, those between counted."""
@@ -267,10 +269,14 @@ def _other_spellings(text: str) -> Iterator[str]:
     for match in DECIMAL.finditer(text):
         yield match[0].replace(".", " ")
     for match in IDENTIFIER.finditer(text):
-        if not ORDINAL.fullmatch(match[0]):
+        if ORDINAL.fullmatch(match[0]):
+            yield match[3]
+        else:
             yield from _joined_and_apart(match[1] or match[3], match[2] or match[4])
-    for match in NUMBERED.finditer(text):
-        yield from _joined_and_apart(match[1], match[2])
+    for match in SPACED.finditer(text):
+        yield from _joined_and_apart(*filter(None, match.groups()))
+    if not text.isupper():
+        yield from (short.lower() for short in ACRONYM.findall(text) if short.lower() in STOP_WORDS)
     for day, month, year in _dates(text):
         yield from _ways_to_write(day, month, year)
 

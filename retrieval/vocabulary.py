@@ -61,8 +61,8 @@ class LibraryVocabulary:
     def reads(self, text: str) -> bool:
         """Whether the embedder reads a text in pieces of words, and not letter by letter or not
         at all, as one for another script does."""
-        if text.isascii():
-            return True
+        if not any(c.isalpha() and not c.isascii() for c in text):
+            return True  # "5 – 6 pm"
         pieces = [text[start:stop] for start, stop in self._embedder.tokens([text])[0]]
         letters = sum(c.isalnum() for c in text)
         return (

@@ -119,7 +119,7 @@ def test_what_the_model_says_truly_is_published_with_its_citation(fees: Shelf) -
 
 @pytest.mark.parametrize("by", [".", r"\S+\s*", r"\s?\S"])
 def test_a_source_named_after_the_full_stop_is_of_the_sentence_before(fees: Shelf, by: str) -> None:
-    short, long = "The fee for a dog licence is £12.", "The yearly fee for a dog licence is £12."
+    short, long = "The yearly fee is £12.", "The yearly fee for a dog licence is £12."
     model = Parrot(f"{short} [1] {short} [1] {long} [1]", by=by)
 
     answer = answerer(fees, model).answer(Ask("What is the fee for a dog licence?"))

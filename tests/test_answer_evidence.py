@@ -56,6 +56,44 @@ def test_a_name_that_stands_in_the_question_is_no_answer_to_who() -> None:
     assert not offers(Kind.NAME, "It was read by Anna Bell.", "Who wrote to Anna Bell?")
 
 
+@pytest.mark.parametrize(
+    ("name", "title", "first"),
+    [
+        ("fees_old", "Dog licences", "new"),
+        ("fees-superseded-2023", "Dog licences", "new"),
+        ("fees", "Dog licences (previous)", "new"),
+        ("fees", "Dog licences of the Old Town", "old"),
+    ],
+)
+def test_what_its_name_says_is_out_of_force_comes_second(
+    name: str, title: str, first: str, shelf: Shelf, tmp_path: Path
+) -> None:
+    old, new = "The yearly fee for a dog licence is £9.", "Of a dog licence, the yearly fee is £12."
+    (tmp_path / f"{name}.md").write_text(f"# {title}\n\n{old}\n")
+    (tmp_path / "now.md").write_text(f"# Charges\n\n{new}\n")
+    shelf.ingest(tmp_path / f"{name}.md", tmp_path / "now.md")
+    snapshot = shelf.library.snapshot()
+    asked = snapshot.ask("What is the yearly fee for a dog licence?")
+
+    found = judged_by(shelf.embedder, JUDGE).select(asked, snapshot.search(asked, limit=5), 5)
+
+    assert found[0].text == {"old": old, "new": new}[first]
+
+
+def test_of_those_who_say_the_same_the_newest_stands_for_all(shelf: Shelf, tmp_path: Path) -> None:
+    says = "The yearly fee for a dog licence is £12."
+    for day, about in (("2020-01-01", "Fees"), ("2026-01-01", "Minutes of the council")):
+        text = f"---\ndate: {day}\n---\n\n# {about}\n\n{says} This is about {about}.\n"
+        (tmp_path / f"{day}.md").write_text(text)
+    shelf.ingest(tmp_path / "2020-01-01.md", tmp_path / "2026-01-01.md")
+    snapshot = shelf.library.snapshot()
+    asked = snapshot.ask("What is the yearly fee for a dog licence?")
+
+    found = judged_by(shelf.embedder, JUDGE).select(asked, snapshot.search(asked, limit=5), 5)
+
+    assert [piece.date for piece in found if piece.text == says] == ["2026-01-01"]
+
+
 @pytest.fixture(scope="module")
 def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cross-encoder of one small layer, as sentence-transformers keeps them."""

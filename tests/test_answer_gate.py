@@ -6,7 +6,7 @@ import pytest
 
 from answer.gate import Verdict, check
 from answer.types import Evidence
-from answer.values import dates_alike, names_in, neighbours
+from answer.values import dates_alike, names_in, neighbours, said_in
 from retrieval import Document, Hit, Passage
 
 
@@ -22,7 +22,9 @@ def judge(written: str, *quotes: str, question: str = "What does the policy say?
 
 
 def test_a_sentence_the_evidence_says_passes() -> None:
-    verdict = judge("Officers get 28 days.", "Full-time officers get 28 days of annual leave.")
+    verdict = judge(
+        "Full-time officers get 28 days.", "Full-time officers get 28 days of annual leave."
+    )
 
     assert verdict.reason is None
     assert verdict.support == 1.0
@@ -72,7 +74,7 @@ def test_a_number_must_belong_to_the_same_words() -> None:
 
 @pytest.mark.parametrize("date", ["3 March 2026", "March 3rd, 2026", "2026-03-03", "03/03/2026"])
 def test_a_date_may_be_written_another_way(date: str) -> None:
-    quote = f"The council met on {date} and closed the library."
+    quote = f"The library closed on {date}, and the council met."
 
     assert (
         judge("The library closed on 3 March 2026.", quote, question="When did it close?").reason
@@ -123,7 +125,7 @@ def test_a_condition_may_not_be_dropped() -> None:
     quote = "A part-time officer who works three days a week gets 16.8 days of annual leave."
 
     dropped = judge("A part-time officer gets 16.8 days of annual leave.", quote)
-    kept = judge("An officer who works three days a week gets 16.8 days of annual leave.", quote)
+    kept = judge("A part-time officer who works three days a week gets 16.8 days.", quote)
 
     assert dropped.reason == "it leaves out a condition: “who works 3 days a week”"
     assert kept.reason is None
@@ -291,7 +293,7 @@ def test_another_value_is_withheld(quote: str, written: str) -> None:
             "Registration closes in March.",
         ),
         (
-            "The pool opens on Mondays, the library on Fridays.",
+            "The pool opens on Mondays, the library opens on Fridays.",
             "The library opens on Fridays.",
             "The library opens on Mondays.",
         ),
@@ -418,9 +420,8 @@ def test_a_copy_of_the_cited_words_passes(quote: str) -> None:
         ("Apply by 3 May.", "You should apply by 3 May."),
         ("Apart from novels, he wrote three plays in 1990.", "He wrote three plays in 1990."),
         ("After the war, the company moved to Leeds.", "The company moved to Leeds."),
-        ("The deadline for claims was moved from 3 May to 10 May.", "It was moved to 10 May."),
         ("Children under 5 travel free.", "Children under 5 travel free."),
-        ("Officers of all grades may work until 6 pm.", "Officers may work to 6 pm."),
+        ("Officers may work until 6 pm.", "Officers may work to 6 pm."),
         ("The fee is £5, not £8.", "The fee is £5."),
         ("The comet was found in 1950, which no one had expected.", "The comet was found in 1950."),
         ("Staff may work from home but must record hours.", "Staff must record hours."),
@@ -523,3 +524,98 @@ def test_a_yes_or_no_of_the_models_own_is_not_published() -> None:
     verdict = judge("No, officers may carry over five days.", "Officers may carry over five days.")
 
     assert (verdict.text, verdict.reason) == ("Officers may carry over five days.", None)
+
+
+@pytest.mark.parametrize(
+    ("quote", "written"),
+    [
+        ("Staff who work nights get 30 days.", "Staff get 30 days."),
+        ("Officers who drive get 5 extra days.", "Officers get 5 extra days."),
+        ("If approved leave may be carried over.", "Leave may be carried over."),
+        ("Leave is granted when the manager agrees.", "Leave is granted."),
+        ("Fees are waived in case of illness.", "Fees are waived."),
+        ("Notice is one week during probation.", "Notice is one week."),
+        ("Files are lent with the director's agreement.", "Files are lent."),
+        ("Should the alarm sound, staff leave the hall.", "Staff leave the hall."),
+        ("The deputy director is Ann Lee.", "The director is Ann Lee."),
+        ("The board failed to approve the plan.", "The board approved the plan."),
+        ("The board refused to approve the plan.", "The board did approve the plan."),
+        ("Officers get 5 to 10 days.", "Officers get 10 days."),
+        ("It is a myth that bats are blind.", "Bats are blind."),
+        ("The union demands a fee of £5.", "The fee is £5."),
+        ("The fee was £5.", "The fee is £5."),
+        ("The fee will be £5 from 2027.", "The fee is £5 from 2027."),
+        ("Dogs used to be allowed.", "Dogs are allowed."),
+        ("Not all staff get a car.", "Staff do not get a car."),
+        ("5 of 12 members voted yes.", "12 members voted yes."),
+        ("Anna leads sales; Bob leads support.", "Bob leads sales."),
+        ("The board approves claims and the director rejects them.", "The board rejects claims."),
+    ],
+)
+def test_what_stands_before_a_word_in_its_clause_may_not_be_left_out(
+    quote: str, written: str
+) -> None:
+    assert judge(written, quote).reason
+    assert judge(quote, quote).reason is None
+
+
+@pytest.mark.parametrize(
+    ("quote", "written"),
+    [
+        ("The hall is open from 9:00 to 17:30.", "The hall is open from 9:30 to 17:00."),
+        ("The train leaves at 15:12.", "The train leaves at 12:15."),
+        ("The home side won 3–1.", "The home side won 1–3."),
+        ("Python 2.1.3 is in use.", "Python 2.1 is in use."),
+        ("The pressure is > 5 bar.", "The pressure is < 5 bar."),
+        ("The pressure is ≤ 5 bar.", "The pressure is ≥ 5 bar."),
+        ("The pressure is ≤ 5 bar.", "The pressure is 5 bar."),
+        ("The gap is ±5 mm.", "The gap is 5 mm."),
+        ("Profit grew by –3%.", "Profit grew by 3%."),
+        ("The fee is £50 or more.", "The fee is £50."),
+        ("Take max. 5 tablets.", "Take 5 tablets."),
+        ("Almost 500 came.", "500 came."),
+        ("About 500 came.", "500 came."),
+        ("Between 5 and 10 came.", "10 came."),
+        ("The flat is rated A+.", "The flat is rated A-."),
+    ],
+)
+def test_a_value_is_compared_with_all_that_makes_it_one(quote: str, written: str) -> None:
+    assert judge(written, quote).reason
+    assert judge(quote, quote).reason is None
+
+
+@pytest.mark.parametrize(
+    ("quote", "written"),
+    [
+        ("Staff cannot park here.", "Staff can't park here."),
+        ("Dogs aren't allowed.", "Dogs are not allowed."),
+        ("The office won't open.", "The office will not open."),
+        ("The town has 5,000[3] inhabitants.", "The town has 5,000[3] inhabitants."),
+        ("The hall closes at 17:30.", "The hall closes at 5:30 pm."),
+        ("The hall opens at 9 am.", "The hall opens at 09:00."),
+        ("Claims over £200 need a form.", "Claims above £200 need a form."),
+        ("The town has 1.2 million inhabitants.", "The town has 1,200,000 inhabitants."),
+        ("One hundred members came.", "100 members came."),
+        ("Officers get 5-10 days.", "Officers get 5 to 10 days."),
+    ],
+)
+def test_another_way_to_say_the_same_passes(quote: str, written: str) -> None:
+    assert judge(written, quote).reason is None
+    assert judge(quote, written).reason is None
+    assert judge(quote, "Cats are free.", quote).reason is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("The fee is £5.", "The fee is £5", True),
+        ("The fee is “£5”.", "the fee is £5", True),
+        ("Keep it at -5 °C.", "Keep it at 5 °C.", False),
+        ("The fee is £5.", "The fee is $5.", False),
+        ("The share is 15%.", "The share is 15.", False),
+    ],
+)
+def test_sentences_that_differ_in_a_mark_of_a_value_do_not_say_the_same(
+    one: str, other: str, same: bool
+) -> None:
+    assert (said_in(one) == said_in(other)) is same

@@ -26,6 +26,28 @@ from tests.conftest import JUDGE, Shelf
             "When did Marie Curie die and where was she buried?",
             ["When did Marie Curie die?", "where was Marie Curie buried?"],
         ),
+        (
+            "How do I apply for leave and how long does it take?",
+            [
+                "How do I apply for leave?",
+                "How do I apply for leave? how long does it take?",
+            ],
+        ),
+        (
+            "Who do I report a lost laptop to and when do I have to do it?",
+            [
+                "Who do I report a lost laptop to?",
+                "Who do I report a lost laptop to? when do I have to do it?",
+            ],
+        ),
+        (
+            "What does the dog licence cost and who issues it?",
+            ["What does the dog licence cost?", "who issues dog licence?"],
+        ),
+        (
+            "What does a dog licence cost and which form do I need?",
+            ["What does a dog licence cost?", "which form do I need?"],
+        ),
     ],
 )
 def test_several_questions_are_cut_apart_and_each_stands_alone(
@@ -42,6 +64,7 @@ def test_several_questions_are_cut_apart_and_each_stands_alone(
         "What is the name of the man who lives here and who wrote the rules?",
         "I work part-time. How many days of leave do I get?",
         "How and when was the bridge built?",
+        "What do managers and what do officers get?",
         "dog licence fee and form",
         "How many days of leave do officers get? And part-time?",
         "How many days of leave do officers get? What about managers?",
@@ -82,6 +105,32 @@ def test_one_question_stays_one(question: str) -> None:
         ),
         (["What is batching?"], "How much does it cost?", "How much does batching cost?"),
         ([], "And then?", "And then?"),
+        (["When's the deadline?"], "and for part-timers?", "When's the deadline for part-timers?"),
+        (["Who is the mayor?"], "When was she elected?", "When was mayor elected?"),
+        (["How much is a permit?"], "How do I get one?", "How do I get permit?"),
+        (
+            ["Who approves claims over £200?"],
+            "What about under £200?",
+            "Who approves claims under £200?",
+        ),
+        (
+            ["What is the fee for a dog licence?", "When is dog licence due?"],
+            "Is it refundable?",
+            "Is dog licence refundable?",
+        ),
+        (["How much leave do officers get?"], "Who runs IT?", "Who runs IT?"),
+        (
+            ["How much leave do officers get?"],
+            "Who is the IT manager?",
+            "Who is the IT manager?",
+        ),
+        (["Who founded Apple?"], "When was it founded?", "When was Apple founded?"),
+        (
+            ["Who founded Apple?"],
+            "When did he die?",
+            "Who founded Apple? When did he die?",
+        ),
+        (["How much leave do officers get?"], "Thanks!", "Thanks!"),
     ],
 )
 def test_a_follow_up_is_put_in_words_that_stand_alone(

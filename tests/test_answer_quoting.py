@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from answer.quoting import quotes
 from answer.types import Evidence
 from retrieval import Document, Hit, Passage
@@ -61,6 +63,43 @@ def test_a_condition_or_a_denial_is_never_left_out() -> None:
 
     assert shown(limited, "£418") == limited
     assert shown(denied, "£418") == denied
+
+
+PADDING = "as everybody who was there that day in the hall of the old school by the river heard"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (
+            f"According to a rumour that went round in May, {PADDING}, and which the board later"
+            " called false, the bonus for all staff is ten per cent.",
+            "ten per cent",
+        ),
+        (
+            f"The council rejected, {PADDING}, a motion of three of its members, which would have"
+            " set the parking fee at eight pounds an hour.",
+            "eight pounds",
+        ),
+        (
+            f"The director refused the wish, {PADDING}, of the lawyers of both of the sides, to pay"
+            " all of the staff a bonus of ten per cent.",
+            "ten per cent",
+        ),
+        (
+            f"During the probation period in shops, {PADDING}, or offices, the notice period that"
+            " is to be kept is one week.",
+            "one week",
+        ),
+        (
+            "Up to five days of leave may be carried over if their line manager agrees in writing"
+            f" before the end of November, {PADDING}, and the director of it has approved.",
+            "five days",
+        ),
+    ],
+)
+def test_nothing_is_left_out_that_turns_or_limits_what_is_shown(text: str, answer: str) -> None:
+    assert shown(text, answer) == text
 
 
 def test_no_number_is_cut_in_two() -> None:

@@ -124,6 +124,10 @@ def test_a_name_is_looked_up_with_its_short_form(handbook: Shelf) -> None:
     [
         ("form 12b", "12 b"),
         ("Form 12-B", "12b"),
+        ("form 12 b", "12b"),
+        ("ISO 27001", "iso27001"),
+        ("the 3rd of May", "3"),
+        ("the IT policy", "it"),
         ("limit of 1200", "1 200"),
         ("limit of 1,200", "1200"),
         ("two days", "2"),

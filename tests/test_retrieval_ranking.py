@@ -59,6 +59,10 @@ def test_what_another_document_repeats_is_folded_into_the_better_hit(
         ("two", "three"),
         ("is sold", "is not sold"),
         ("12-A", "12-B"),
+        ("weekday", "Sunday"),
+        ("weeks", "months"),
+        ("wardens", "cleaners"),
+        ("costs", "cost"),
     ],
 )
 def test_documents_that_differ_in_what_matters_are_both_shown(
@@ -76,6 +80,17 @@ def test_documents_that_differ_in_what_matters_are_both_shown(
 
     assert len(hits) == 2
     assert not any(hit.also_in for hit in hits)
+
+
+def test_of_copies_the_newest_is_shown(shelf: Shelf, tmp_path: Path) -> None:
+    days = {"old": "2020-01-01", "new": "2026-01-01", "next": "2999-01-01"}
+    copies = {name: f"---\ndate: {day}\n---\n\n# Fees\n\n{PARKING}\n" for name, day in days.items()}
+    put(shelf, tmp_path, **copies)
+
+    (hit,) = shelf.library.search("What does a parking permit cost?")
+
+    assert Path(hit.document.path).name == "new.md"
+    assert len(hit.also_in) == 2
 
 
 def test_passages_that_follow_each_other_are_one_hit_with_the_text_between(

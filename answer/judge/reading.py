@@ -60,8 +60,8 @@ class Reader:
 
     def can_read(self, text: str) -> bool:
         """Whether a text is read in pieces of words, as those of another script are not."""
-        if text.isascii():
-            return True
+        if not any(c.isalpha() and not c.isascii() for c in text):
+            return True  # "Is it £5?"
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         letters = sum(c.isalnum() for c in text)
         return 2 * ids.count(UNKNOWN) <= len(ids) and letters >= LETTERS_READ * len(ids)
