@@ -1,146 +1,109 @@
-"""Running a sentence-transformers model's transformer with ONNX Runtime, if the vectors stay.
+"""Transformers as graphs that ONNX Runtime runs, kept in a folder once they gave torch's numbers.
 
-sentence-transformers' own ONNX back-end needs optimum-onnx, which cannot be installed beside the
-transformers that sentence-transformers needs. Here it keeps cutting tokens, pooling and
-normalising, and only the transformer between them is another.
+Importing torch and sentence-transformers takes seconds, which a kept graph spares every process.
+Beside each graph lie the numbers that torch gave for a few probes. They are computed anew and
+compared whenever the graph is opened, so neither another runtime nor another processor is trusted.
 """
 
 import hashlib
 import io
-import warnings
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnxruntime
-import torch
-from sentence_transformers import SentenceTransformer
-from transformers.modeling_outputs import BaseModelOutput
+from numpy.typing import NDArray
 
 from retrieval.files import sweep, write_durably
 
-TOLERANCE = 1e-5
-"""The most that a number of a unit-length vector may differ from torch's."""
-OPSET = 18
 STATES = "last_hidden_state"
-BESIDE_EACH_OTHER = ["word", "Zwölf Anträge – № 12-B", "A sentence of some length. " * 6]
-PROBES = [["word"], ["many words " * 400], BESIDE_EACH_OTHER]
-"""Texts for comparison: short, too long, and of lengths that must be padded."""
+VERSION = str(onnxruntime.__version__)
+DRAFTS_S = 3600
+"""Age of what a kill left behind, and of other graphs, from which on it is swept away."""
+
+Floats = NDArray[np.float32]
+Given = Mapping[str, NDArray[np.int64]]
+"""Tokens as a transformer takes them: arrays of shape (texts, tokens)."""
 
 
 class NotExact(Exception):
-    """ONNX Runtime gives other vectors than torch."""
+    """ONNX Runtime gives other numbers than torch."""
 
 
-class Graph(torch.nn.Module):
-    """Stands in for a transformer: computes its last hidden states with ONNX Runtime."""
+class Graph:
+    """A transformer's graph, which computes the last hidden states of tokens."""
 
-    def __init__(self, path: Path, config: Any) -> None:
-        super().__init__()
+    def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
         # Idle threads sleep instead of spinning beside llama.cpp's.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.config = config
-        self._session = onnxruntime.InferenceSession(
+        self._session: Any = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
         self._inputs = [given.name for given in self._session.get_inputs()]
 
-    def forward(self, **given: Any) -> BaseModelOutput:
-        """Return the states of a batch of tokens, (texts, tokens, dimensions)."""
-        (states,) = self._session.run([STATES], {n: given[n].numpy() for n in self._inputs})
-        return BaseModelOutput(last_hidden_state=torch.from_numpy(states))
+    def states(self, given: Given) -> Floats:
+        """Return the states of a batch of tokens: (texts, tokens, dimensions)."""
+        (states,) = self._session.run([STATES], {name: given[name] for name in self._inputs})
+        found: Floats = states
+        return found
 
 
-def run_with_onnx(model: SentenceTransformer, folder: Path, fingerprint: str) -> None:
-    """Let ONNX Runtime run the model's transformer, once it gave torch's vectors.
+def kept(
+    folder: Path, fingerprint: str, rows_of: Callable[[Graph], Floats], tolerance: float
+) -> Graph | None:
+    """Return the graph of the weights with a fingerprint, None if there is none that is whole.
 
-    The graph is kept in `folder`, which holds nothing else, under the fingerprint of the model's
-    weights and its own SHA-256, and exported again if it is not whole. Whatever is raised, the
-    model is as it was.
+    `rows_of` gives what the probes come to with a graph. Raises NotExact if that is other than what
+    torch gave.
     """
-    first = cast(Any, model[0])
-    transformer = first.auto_model
-    place = next(name for name, child in first.named_children() if child is transformer)
-    expected = _rows(model)
-    tokens = cast(Any, model.tokenizer)(BESIDE_EACH_OTHER, padding=True, return_tensors="pt")
-    graph = graph_of(transformer, dict(tokens), folder, fingerprint)
-    setattr(first, place, graph)
-    try:
-        difference = float(np.abs(_rows(model) - expected).max())
-        if not difference < TOLERANCE:
-            raise NotExact(f"its vectors differ from torch's by up to {difference:.1e}")
-    except BaseException:
-        setattr(first, place, transformer)
-        raise
-
-
-def graph_of(
-    transformer: Any, tokens: dict[str, torch.Tensor], folder: Path, fingerprint: str
-) -> Graph:
-    """Return what computes a transformer's states with ONNX Runtime, kept in `folder`, which holds
-    nothing else; `tokens` are an example of what it is given. Whether the states are the same is
-    for the caller to see."""
-    path = _kept(folder, fingerprint) or _export(transformer, tokens, folder, fingerprint)
-    return Graph(path, transformer.config)
-
-
-def _rows(model: SentenceTransformer) -> Any:
-    encoded = (
-        model.encode(texts, normalize_embeddings=True, show_progress_bar=False) for texts in PROBES
-    )
-    return np.concatenate(list(encoded))
-
-
-def _kept(folder: Path, fingerprint: str) -> Path | None:
-    """Return a graph of these weights that is what was written."""
     for path in sorted(folder.glob(f"{fingerprint}-*.onnx")):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if path.stem == f"{fingerprint}-{digest}":
-            return path
+        if path.stem == f"{fingerprint}-{digest}" and (expected := _rows(path)) is not None:
+            graph = Graph(path)
+            _compare(rows_of(graph), expected, tolerance)
+            return graph
     return None
 
 
-def _export(
-    transformer: torch.nn.Module, tokens: dict[str, torch.Tensor], folder: Path, fingerprint: str
-) -> Path:
-    """Write the transformer's graph, whole and under its name at once."""
-    graph = _graph(transformer.eval(), tokens)
+def keep(
+    folder: Path,
+    fingerprint: str,
+    graph: bytes,
+    expected: Floats,
+    rows_of: Callable[[Graph], Floats],
+    tolerance: float,
+) -> Graph:
+    """Keep a graph in a folder that holds nothing else, with what torch makes of the probes.
+
+    Raises NotExact, once it is kept, if it gives other numbers.
+    """
     path = folder / f"{fingerprint}-{hashlib.sha256(graph).hexdigest()}.onnx"
+    rows = io.BytesIO()
+    np.save(rows, expected, allow_pickle=False)
+    write_durably(path.with_suffix(".npy"), rows.getvalue())
     write_durably(path, graph)
-    sweep(folder, {path.name}, older_than_s=3600)  # drafts that a kill left behind, other graphs
-    return path
+    sweep(folder, {path.name, path.with_suffix(".npy").name}, older_than_s=DRAFTS_S)
+    made = Graph(path)
+    _compare(rows_of(made), expected, tolerance)
+    return made
 
 
-def _graph(transformer: torch.nn.Module, tokens: dict[str, torch.Tensor]) -> bytes:
-    graph = io.BytesIO()
-    with warnings.catch_warnings(), torch.inference_mode():
-        # It calls itself old, and says of each branch that it is traced one way. The newer exporter
-        # needs more packages; whether a branch was traced wrongly, the vectors tell.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _States(transformer, list(tokens)),
-            tuple(tokens.values()),
-            cast(Any, graph),
-            input_names=list(tokens),
-            output_names=[STATES],
-            dynamic_axes={name: {0: "text", 1: "token"} for name in [*tokens, STATES]},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    return graph.getvalue()
+def _rows(path: Path) -> Floats | None:
+    """Return what torch made of the probes, None if that cannot be read."""
+    try:
+        rows = np.load(path.with_suffix(".npy"), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return rows if isinstance(rows, np.ndarray) and rows.dtype == np.float32 else None
 
 
-class _States(torch.nn.Module):
-    """A transformer with tensors in a row and one tensor out, which is what a graph has."""
-
-    def __init__(self, transformer: torch.nn.Module, names: list[str]) -> None:
-        super().__init__()
-        self._transformer = transformer
-        self._names = names
-
-    def forward(self, *given: torch.Tensor) -> Any:
-        named = dict(zip(self._names, given, strict=True))
-        return self._transformer(**named)[STATES]
+def _compare(mine: Floats, expected: Floats, tolerance: float) -> None:
+    if mine.shape != expected.shape:
+        raise NotExact(f"its numbers are of shape {mine.shape} and not {expected.shape}")
+    if not (difference := float(np.abs(mine - expected).max())) < tolerance:
+        raise NotExact(f"its numbers differ from torch's by up to {difference:.1e}")

@@ -68,14 +68,14 @@ LOOKALIKES = {"squad2_train_pairs": 0.7, workplace.SOURCE: 0.3}
 """The same of the adversarial ones."""
 MIX = {"answerable": 0.4, "adversarial": 0.2, "without_paragraph": 0.2, "without_document": 0.2}
 EXPECTED = {
-    "answerable": 0.45,
-    "adversarial": 0.35,
-    "without_paragraph": 0.1,
-    "without_document": 0.1,
+    "answerable": 0.5,
+    "adversarial": 0.25,
+    "without_paragraph": 0.125,
+    "without_document": 0.125,
 }
-"""What readers are taken to ask: not quite every second question can be answered. The decision
-weighs each kind by that, whatever its share in MIX. Look-alikes count for more than they will be
-asked: that earned more on held-out questions, whatever the mix (docs/decisions.md)."""
+"""What readers are taken to ask, who are not known: as much that can be answered as cannot, and of
+that as much that looks as if it could as does not. The decision weighs each kind by that, whatever
+its share in MIX."""
 DISTRACTORS = 2
 """Paragraphs nobody asks about, for each that somebody does."""
 

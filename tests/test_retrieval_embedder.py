@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -15,7 +16,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from retrieval import SentenceTransformerEmbedder
-from retrieval.onnx import TOLERANCE, run_with_onnx
+from retrieval.backends import TOLERANCE, UNEVEN, Shape
+from retrieval.exporting import exported
+from retrieval.onnx import NotExact, keep
 from tests.conftest import ROOT
 from web.settings import Settings
 from web.wiring import open_library
@@ -48,11 +51,11 @@ def copy(graphs: Path, tmp_path: Path) -> Path:
 
 
 def on_onnx(embedder: SentenceTransformerEmbedder) -> bool:
-    return embedder.backend.startswith(f"ONNX Runtime {onnxruntime.__version__} on ")
+    return embedder.backend.startswith(f"ONNX Runtime {onnxruntime.__version__} ")
 
 
 def graph_in(folder: Path) -> Path:
-    (graph,) = folder.iterdir()
+    (graph,) = folder.glob("*.onnx")
     return graph
 
 
@@ -93,18 +96,30 @@ def test_a_graph_is_exported_once(copy: Path) -> None:
     assert graph_in(copy).stat().st_mtime_ns == before.st_mtime_ns
 
 
-@pytest.mark.parametrize("keep", [0, 1000, None], ids=["empty", "cut", "flipped"])
-def test_a_damaged_graph_is_exported_again(copy: Path, keep: int | None) -> None:
-    graph = graph_in(copy)
+@pytest.mark.parametrize("left", [0, 1000, None], ids=["empty", "cut", "flipped"])
+@pytest.mark.parametrize("kind", [".onnx", ".npy"])
+def test_a_damaged_graph_is_exported_again(copy: Path, kind: str, left: int | None) -> None:
+    graph = graph_in(copy).with_suffix(kind)
     whole = graph.read_bytes()
-    middle = len(whole) // 4
-    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-    graph.write_bytes(flipped if keep is None else whole[:keep])
+    flipped = bytes([whole[0] ^ 1]) + whole[1:]
+    graph.write_bytes(flipped if left is None else whole[:left])
 
     embedder = SentenceTransformerEmbedder(graphs=copy)
 
     assert on_onnx(embedder)
-    assert graph_in(copy).read_bytes() == whole
+    assert graph_in(copy).with_suffix(kind).read_bytes() == whole
+
+
+def test_a_kept_graph_needs_neither_torch_nor_sentence_transformers(graphs: Path) -> None:
+    loaded = (
+        f"{START}\nprint({{'torch', 'sentence_transformers', 'transformers'}} & set(sys.modules))"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", loaded, str(graphs)], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert said.stdout.splitlines()[-1] == "set()", said.stderr
 
 
 def test_a_graph_with_other_vectors_is_not_used(graphs: Path, tmp_path: Path) -> None:
@@ -113,7 +128,11 @@ def test_a_graph_with_other_vectors_is_not_used(graphs: Path, tmp_path: Path) ->
     with torch.no_grad():
         next(changed.parameters()).mul_(1.01)
     weights, _, _ = graph_in(graphs).stem.partition("-")
-    run_with_onnx(changed, tmp_path, weights)
+    shape = Shape(Path(get_model_path()))
+    other = exported(cast(Any, changed[0]).auto_model, shape.given(shape.cut(UNEVEN)))
+    expected = np.load(graph_in(graphs).with_suffix(".npy"))
+    with pytest.raises(NotExact):
+        keep(tmp_path, weights, other, expected, lambda _: expected + 1, TOLERANCE)
 
     embedder = SentenceTransformerEmbedder(graphs=tmp_path)
 

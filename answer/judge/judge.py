@@ -4,23 +4,20 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from answer.errors import JudgeUnavailable
 from answer.evidence import Matrix, sigmoid
-from answer.judge.reading import Reader, Reading, padded
+from answer.judge.heads import Floats, Heads
+from answer.judge.reading import Ids, Reader, Reading, padded
 from answer.values import names_in, neighbours
 from retrieval.ranking import stems_of
 from retrieval.types import Span
-
-if TYPE_CHECKING:
-    from answer.judge.network import Heads
 
 HERE = Path(__file__).parent
 WEIGHTS = HERE / "judge.safetensors"
@@ -43,7 +40,9 @@ SUPPORT_FEATURES = (
     "names_missing",  # how many words of the claim's names do not
 )
 
-Floats = NDArray[np.float32]
+Given: TypeAlias = Mapping[str, Ids]
+StatesOf: TypeAlias = Callable[[Given], Floats]
+"""What runs the transformer: tokens in, their states out, (readings, tokens, size)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,7 @@ class Judge:
         """Without `fitted`, what was fitted on what it says is not there yet."""
         self._graphs = graphs
         self._lock = threading.Lock()
-        self._reader: Reader | None = None
-        self._encoder: Any = None
-        self._heads: Heads | None = None
+        self._parts: tuple[Reader, Heads, StatesOf] | None = None
         self._backend = ""
         try:
             self.card: dict[str, Any] = json.loads(CARD.read_text(encoding="utf-8"))
@@ -106,7 +103,7 @@ class Judge:
 
     def read(self, question: str, passages: Sequence[Readable]) -> list[Told]:
         """Say of each passage which of its sentences answer a question."""
-        reader, heads = self._loaded()
+        reader, heads, _ = self._loaded()
         found = [list(reader.read(question, p.place, p.sentences)) for p in passages]
         states = self._states([reading for some in found for reading in some])
         return [_judged(heads, some, [next(states) for _ in some]) for some in found]
@@ -116,7 +113,7 @@ class Judge:
 
         None for a claim in a script that it does not read.
         """
-        reader, _ = self._loaded()
+        reader, *_ = self._loaded()
         scale = self.fitted["support"]
         logits = self.support_features(claims) @ np.array(scale["weights"]) + scale["constant"]
         pairs = zip(sigmoid(logits), claims, strict=True)
@@ -135,44 +132,80 @@ class Judge:
         """Return the log odds that evidence bears a claim out; of the best part, if it is long."""
         from retrieval.sentences import sentence_spans
 
-        reader, heads = self._loaded()
+        reader, heads, _ = self._loaded()
         found = []
         for claim, evidence in claims:
             texts = [evidence[a:b] for a, b in sentence_spans(evidence)]
             found.append(list(reader.read(claim, "", texts, claim=True)))
         states = self._states([reading for some in found for reading in some])
         return [
-            max((_support(heads, next(states)) for _ in some), default=NOTHING) for some in found
+            max((heads.support(next(states)[0]) for _ in some), default=NOTHING) for some in found
         ]
 
     def _states(self, readings: Sequence[Reading]) -> Iterator[Floats]:
         """Yield the states of readings in their order, each (tokens, size)."""
+        *_, states_of = self._loaded()
         order = sorted(range(len(readings)), key=lambda i: len(readings[i].ids))
         found: dict[int, Floats] = {}
         with self._lock:
             for at in range(0, len(order), BATCH):
-                some = order[at : at + BATCH]
-                states = _run(self._encoder, [readings[i] for i in some])
-                found |= dict(zip(some, states, strict=True))
+                some = [readings[i] for i in order[at : at + BATCH]]
+                states = states_of(padded(some))
+                for i, reading, rows in zip(order[at : at + BATCH], some, states, strict=True):
+                    found[i] = rows[: len(reading.ids)]
         yield from (found[i] for i in range(len(readings)))
 
-    def _loaded(self) -> tuple[Reader, "Heads"]:
-        if self._reader is not None and self._heads is not None:
-            return self._reader, self._heads
-        with self._lock:
-            if self._reader is None or self._heads is None:
-                from safetensors.torch import load
+    def _loaded(self) -> tuple[Reader, Heads, StatesOf]:
+        if self._parts is None:
+            with self._lock:
+                if self._parts is None:
+                    from safetensors.numpy import load
 
-                from answer.judge.network import merged
+                    try:
+                        reader, heads = Reader(self._base), Heads(load(self._weights))
+                        states_of, self._backend = self._choose(reader)
+                    except Exception as problem:
+                        raise _unusable(f"it could not be loaded ({problem})") from problem
+                    self._parts = reader, heads, states_of
+        return self._parts
 
-                try:
-                    encoder, self._heads = merged(self._base, load(self._weights))
-                    reader = Reader(self._base)
-                except Exception as problem:
-                    raise _unusable(f"it could not be loaded ({problem})") from problem
-                self._encoder, self._backend = _choose(encoder, reader, self._graphs, self.card)
-                self._reader = reader
-            return self._reader, self._heads
+    def _choose(self, reader: Reader) -> tuple[StatesOf, str]:
+        """Let ONNX Runtime run it, if the states stay what they are; return which, in words."""
+        encoder: Any = None
+        why = ""
+        if self._graphs is not None:
+            try:
+                from retrieval import onnx
+
+                texts = (["One."], ["Two, ", "words. " * 60])
+                probes = padded([next(reader.read("Who?", "Probe", some)) for some in texts])
+
+                def probed(graph: onnx.Graph) -> Floats:
+                    return graph.states(probes)
+
+                fingerprint = self.card["sha256"][:12]
+                graph = onnx.kept(self._graphs, fingerprint, probed, TOLERANCE)
+                if graph is None:
+                    from retrieval.exporting import exported
+
+                    encoder = self._merged()
+                    made, expected = exported(encoder, probes), _run(encoder, probes)
+                    graph = onnx.keep(self._graphs, fingerprint, made, expected, probed, TOLERANCE)
+                return graph.states, f"ONNX Runtime {onnx.VERSION}"
+            except Exception as problem:
+                logging.getLogger(__name__).warning("the judge runs with torch: %s", problem)
+                why = f", because {problem}"
+        import torch
+
+        encoder = encoder or self._merged()
+        return lambda given: _run(encoder, given), f"torch {torch.__version__}{why}"
+
+    def _merged(self) -> Any:
+        from safetensors.torch import load
+
+        from answer.judge.network import merged
+
+        return merged(self._base, load(self._weights))
 
 
 def shared_words(claim: str, evidence: str) -> float:
@@ -224,63 +257,32 @@ def _unusable(what: str) -> JudgeUnavailable:
     )
 
 
-def _choose(encoder: Any, reader: Reader, graphs: Path | None, card: Any) -> tuple[Any, str]:
-    """Let ONNX Runtime run it, if the states stay what they are; return which, in words."""
+def _run(encoder: Any, given: Given) -> Floats:
+    """Return the states of a batch, by torch."""
     import torch
 
-    plain = f"torch {torch.__version__}"
-    if graphs is None:
-        return encoder, plain
-    try:
-        import onnxruntime
-
-        from retrieval.onnx import graph_of
-
-        texts = (["One."], ["Two, ", "words. " * 60])
-        probes = [next(reader.read("Who?", "Probe", some)) for some in texts]
-        tokens = {name: torch.from_numpy(array) for name, array in padded(probes).items()}
-        graph = graph_of(encoder, tokens, graphs, card["sha256"][:12])
-        pairs = zip(_run(graph, probes), _run(encoder, probes), strict=True)
-        difference = max(float(np.abs(mine - theirs).max()) for mine, theirs in pairs)
-        if difference > TOLERANCE:
-            raise ValueError(f"its states differ from torch's by up to {difference:.1e}")
-    except Exception as problem:
-        logging.getLogger(__name__).warning("the judge runs with torch: %s", problem)
-        return encoder, f"{plain}, because {problem}"
-    return graph, f"ONNX Runtime {onnxruntime.__version__}"
-
-
-def _run(encoder: Any, readings: Sequence[Reading]) -> list[Floats]:
-    """Return the states of a batch, each without what fills it up."""
-    import torch
-
-    given = {name: torch.from_numpy(array) for name, array in padded(readings).items()}
+    tokens = {name: torch.from_numpy(array) for name, array in given.items()}
     with torch.inference_mode():
-        states = encoder(**given).last_hidden_state.numpy()
-    return [states[row, : len(reading.ids)] for row, reading in enumerate(readings)]
+        states: Floats = encoder(**tokens).last_hidden_state.numpy()
+    return states
 
 
-def _judged(heads: "Heads", readings: Sequence[Reading], states: Sequence[Floats]) -> Told:
+def _judged(heads: Heads, readings: Sequence[Reading], states: Sequence[Floats]) -> Told:
     """Put together what was read of a passage, in one piece or several."""
-    import torch
-
     answers: list[Floats] = []
     spans: list[Span] = []
     pointed: list[float] = []
-    with torch.inference_mode():
-        for reading, rows in zip(readings, states, strict=True):
-            state = torch.from_numpy(rows)
-            # A sentence without a token has only its mark.
-            means = torch.stack([state[min(a, b - 1) : b].mean(0) for a, b in reading.tokens])
-            logits = heads.sentences(state[list(reading.marks)], means) - heads.nothing(state[0])
-            answers.append(logits.numpy())
-            ends = heads.span(state).numpy()
-            inside = np.concatenate([ends[a:b] for a, b in reading.tokens])
-            total = np.logaddexp.reduce(inside, axis=0)
-            for (a, b), offsets in zip(reading.tokens, reading.offsets, strict=True):
-                span, log_probability = _best_span(ends[a:b] - total, offsets)
-                spans.append(span)
-                pointed.append(log_probability)
+    for reading, rows in zip(readings, states, strict=True):
+        # A sentence without a token has only its mark.
+        means = np.stack([rows[min(a, b - 1) : b].mean(0) for a, b in reading.tokens])
+        answers.append(heads.sentences(rows[[*reading.marks]], means) - heads.nothing(rows[0]))
+        ends = heads.span(rows)
+        inside = np.concatenate([ends[a:b] for a, b in reading.tokens])
+        total = np.logaddexp.reduce(inside, axis=0)
+        for (a, b), offsets in zip(reading.tokens, reading.offsets, strict=True):
+            span, log_probability = _best_span(ends[a:b] - total, offsets)
+            spans.append(span)
+            pointed.append(log_probability)
     every = np.concatenate([np.empty(0, np.float32), *answers])
     together = max(float(np.logaddexp.reduce(every)), NOTHING)
     return Told(every, together, tuple(spans), np.array(pointed, np.float32))
@@ -299,12 +301,3 @@ def _best_span(ends: Floats, offsets: Sequence[Span]) -> tuple[Span, float]:
     together = np.where((ahead >= 0) & (ahead < LONGEST_SPAN), together, -np.inf)
     first, last = divmod(int(together.argmax()), size)
     return (offsets[first][0], offsets[last][1]), float(together[first, last])
-
-
-def _support(heads: "Heads", states: Floats) -> float:
-    """Return the log odds that a claim is borne out, against partly or not."""
-    import torch
-
-    with torch.inference_mode():
-        logits = heads.support(torch.from_numpy(states[0]))
-    return float(logits[-1] - torch.logsumexp(logits[:-1], 0))

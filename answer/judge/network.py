@@ -84,8 +84,8 @@ class Network(nn.Module):
         return {n: t.detach().half() for n, t in self.state_dict().items() if n in mine}
 
 
-def merged(folder: Path, trained: Mapping[str, Tensor]) -> tuple[Any, Heads]:
-    """Return a plain transformer with the trained changes worked in, and the heads.
+def merged(folder: Path, trained: Mapping[str, Tensor]) -> Any:
+    """Return a plain transformer with the trained changes worked in.
 
     Raises KeyError or RuntimeError if they were not trained on such a transformer.
     """
@@ -105,10 +105,7 @@ def merged(folder: Path, trained: Mapping[str, Tensor]) -> tuple[Any, Heads]:
     for mark, change in zip(MARKS, trained["marks"], strict=True):
         words[mark] += change.float()
     encoder.load_state_dict(state)
-    heads = Heads(encoder.config.hidden_size)
-    mine = {n.removeprefix("heads."): t.float() for n, t in trained.items() if "heads." in n}
-    heads.load_state_dict(mine)
-    return encoder.eval(), heads.eval()
+    return encoder.eval()
 
 
 def transformer(folder: Path) -> Any:
