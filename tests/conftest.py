@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,10 @@ from ingest import Job, Options, Report, Sandbox
 from retrieval import Library, SentenceTransformerEmbedder
 from web.settings import Settings
 
-JUDGE = Judge()
+_MODELS = tempfile.TemporaryDirectory(prefix="footnote-models-")
+MODELS = Path(_MODELS.name)
+"""What a library keeps in `models`: the graphs of embedder and judge."""
+JUDGE = Judge(MODELS / "judge")
 """The bundled judge, loaded once."""
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "corpus"
@@ -34,13 +40,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def embedder() -> SentenceTransformerEmbedder:
     """The bundled embedder."""
-    return SentenceTransformerEmbedder()
+    return SentenceTransformerEmbedder(graphs=MODELS / "onnx")
+
+
+@cache
+def _written() -> Path:
+    SentenceTransformerEmbedder(graphs=MODELS / "onnx").embed(["a word"])
+    assert JUDGE.backend
+    return MODELS
+
+
+def with_graphs(home: Path) -> Path:
+    """Put the models' graphs into a library's folder, as if it had been used before: to write them
+    takes each first command seconds. They are never written over, so links will do."""
+    if not (home / "models").exists():
+        shutil.copytree(_written(), home / "models", copy_function=os.link)
+    return home
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """A child that reads files."""
     with Sandbox() as child:
+        child.protections()  # started by this thread, it outlives those that a job starts
         yield child
 
 
@@ -98,10 +120,13 @@ def server_url(sample_shelf: Shelf) -> Iterator[str]:
 
 
 class running_server:  # noqa: N801 - reads as a verb in a with statement
-    """A `footnote serve` process and its address; stopped, and its end checked, on exit."""
+    """A `footnote serve` process and its address; stopped, and its end checked, on exit.
 
-    def __init__(self, home: Path, **settings: str) -> None:
-        self._home = home
+    Without `graphs` it has to write those of its models first.
+    """
+
+    def __init__(self, home: Path, *, graphs: bool = True, **settings: str) -> None:
+        self._home = with_graphs(home) if graphs else home
         self._settings = {f"FOOTNOTE_{name.upper()}": value for name, value in settings.items()}
 
     def __enter__(self) -> str:

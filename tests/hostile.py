@@ -13,10 +13,22 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.child import serve
-from ingest.readers import Format
 from ingest.types import Draft, Extract, File, Member, Page, PageState
+
+if TYPE_CHECKING:
+    from ingest.readers import Format
+else:
+
+    class Format(NamedTuple):
+        """What `serve` needs of one; to import the readers takes a second."""
+
+        media_type: str
+        suffixes: tuple[str, ...]
+        read: Callable[[File], Extract]
+
 
 GIB = 2**30
 

@@ -21,7 +21,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -32,6 +34,8 @@ from tests.faulty_ingest import STEPS
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("gcc"), reason="needs Linux and gcc"
 )
+DRIVERS = 2
+"""Each takes one core, and each step does those before it anew, so they need not take turns."""
 MEMORY = Path("/dev/shm")
 """Syncing costs nothing there, and what is tested is what is asked for, not the disk."""
 
@@ -69,17 +73,37 @@ class Driver:
 
 
 @pytest.fixture(scope="module")
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+def results(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[dict[str, object]]]]:
+    """What comes of the steps that are asked for, by two drivers beside each other."""
     options = ["--all"] if request.config.getoption("--every-fault") else []
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        driver = Driver(Path(folder), *options)
-        yield driver
-        driver.close()
+    asked = [item for item in request.session.items if item.fspath == request.path]
+    steps = [str(item.callspec.params["step"]) for item in asked if hasattr(item, "callspec")]
+    free = SimpleQueue[Driver]()
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as top,
+        ThreadPoolExecutor(DRIVERS) as pool,
+    ):
+        for number in range(DRIVERS):
+            (folder := Path(top) / str(number)).mkdir()
+            free.put(Driver(folder, *options))
+
+        def tried(step: str) -> dict[str, object]:
+            driver = free.get()
+            try:
+                return driver.try_step(step)
+            finally:
+                free.put(driver)
+
+        yield {step: pool.submit(tried, step) for step in steps}
+        for _ in range(DRIVERS):
+            free.get().close()
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_whatever_fails_the_library_is_as_before_or_as_after(step: str, driver: Driver) -> None:
-    result = driver.try_step(step)
+def test_whatever_fails_the_library_is_as_before_or_as_after(
+    step: str, results: dict[str, Future[dict[str, object]]]
+) -> None:
+    result = results[step].result()
     failures = result.pop("failures")
 
     print(f"{step}: {result}")  # noqa: T201 - how much was tried is a result, too

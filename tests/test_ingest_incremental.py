@@ -17,7 +17,7 @@ from ingest.progress import Follow
 from retrieval import Library, Passage, SentenceTransformerEmbedder, Standing
 from retrieval.errors import DocumentNotFound, GenerationNotFound
 from retrieval.types import FileState, RunState, Vectors
-from tests.conftest import Shelf
+from tests.conftest import Shelf, with_graphs
 from tests.test_ingest_readers_pdf import LOREM, drawn, needs_tesseract, scanned, typed
 
 
@@ -494,7 +494,7 @@ def test_images_that_hold_no_words_are_tried_again_without_harm(
 
 
 def test_a_watched_folder_is_kept_in_step(tmp_path: Path) -> None:
-    docs, home = write(tmp_path / "docs", a="Dogs bark."), tmp_path / "library"
+    docs, home = write(tmp_path / "docs", a="Dogs bark."), with_graphs(tmp_path / "library")
     command = [sys.executable, "-m", "web.cli", "ingest", str(docs), "--watch", "--home", str(home)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watching:
         assert watching.stderr is not None
@@ -504,7 +504,7 @@ def test_a_watched_folder_is_kept_in_step(tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while len(library.documents()) < 2 and time.monotonic() < deadline:
             (docs / "b.md").touch()  # again, lest it was written before the watching began
-            time.sleep(3)
+            time.sleep(1)
         watching.terminate()
 
     assert [d.path for d in library.documents()] == ["a.md", "b.md"]

@@ -20,7 +20,7 @@ from retrieval.errors import (
     LibraryUnwritable,
 )
 from retrieval.library import Library
-from tests.conftest import Shelf
+from tests.conftest import Shelf, with_graphs
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -177,7 +177,7 @@ def test_the_command_exits_non_zero_when_a_file_was_not_read(tmp_path: Path) -> 
     command = [sys.executable, "-m", "web.cli", "ingest", str(docs), "--json"]
 
     done = subprocess.run(
-        [*command, "--home", str(tmp_path / "library")], capture_output=True, text=True
+        [*command, "--home", str(with_graphs(tmp_path / "library"))], capture_output=True, text=True
     )
 
     report = json.loads(done.stdout)

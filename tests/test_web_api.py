@@ -17,10 +17,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import ROOT, Shelf, running_server
+from tests.conftest import ROOT, Shelf, running_server, with_graphs
+from web.cli import main
 
 PART_TIME = "How many days of annual leave does a part-time officer get?"
 ABSENT = "Who won the 1998 World Cup?"
@@ -308,7 +310,7 @@ def test_only_what_a_browser_cannot_run_is_shown_inline(server_url: str) -> None
 
 def test_readiness_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with running_server(tmp_path / "empty") as url:
+    with running_server(tmp_path / "empty", graphs=False) as url:
         status, _, ready = call(f"{url}/readyz")
         assert (call(f"{url}/healthz")[0], status) == (200, 503)
         assert "footnote ingest" in ready["missing"][0]
@@ -426,29 +428,33 @@ def test_the_documents_are_listed(sample_shelf: Shelf) -> None:
 
 
 def test_commands_label_documents_and_look_only_where_they_are_told(tmp_path: Path) -> None:
-    docs, home = tmp_path / "docs", ("--home", str(tmp_path / "library"))
+    docs, home = tmp_path / "docs", ("--home", str(with_graphs(tmp_path / "library")))
     for name, text in (("hr/leave.md", "Leave is 28 days."), ("fees/dogs.md", "A dog is £31.")):
         (docs / name).parent.mkdir(parents=True)
         (docs / name).write_text(f"---\ndate: 2024-05-01\ntags: [draft]\n---\n{text}\n")
     done = footnote("ingest", str(docs), "--tag", "handbook", "--group", "Council", *home)
     assert done.returncode == 0, done.stderr
-    footnote("documents", "group", "hr/leave.md", "HR", *home)
-    done = footnote("documents", "tag", "hr/leave.md", "--remove", "draft", "--json", *home)
-    assert json.loads(done.stdout)["documents"][0]["tags"] == ["handbook"]
+
+    def told(*arguments: str) -> str:
+        return CliRunner().invoke(main, [*arguments, *home]).stdout
+
+    told("documents", "group", "hr/leave.md", "HR")
+    said = told("documents", "tag", "hr/leave.md", "--remove", "draft", "--json")
+    assert json.loads(said)["documents"][0]["tags"] == ["handbook"]
 
     def found(*where: str) -> set[str]:
-        done = footnote("search", "how much is it", *where, "--json", *home)
-        return {hit["path"] for hit in json.loads(done.stdout)["hits"]}
+        said = told("search", "how much is it", *where, "--json")
+        return {hit["path"] for hit in json.loads(said)["hits"]}
 
     assert found("--group", "hr") == found("--folder", "hr") == {"hr/leave.md"}
     assert found("--tag", "DRAFT") == found("--document", "fees/dogs.md") == {"fees/dogs.md"}
     assert len(found("--type", "md", "--since", "2024-05-01", "--until", "2024-05-01")) == 2
     assert found("--type", "pdf") == set()
-    listed = footnote("documents", "list", "--group", "HR", *home).stdout
+    listed = told("documents", "list", "--group", "HR")
     assert "hr/leave.md" in listed
     assert "dogs" not in listed
-    done = footnote("ask", "what is a dog", "--since", "2025-01-01", *home)
-    assert "Not found: no document matches the filter." in done.stdout
+    said = told("ask", "what is a dog", "--since", "2025-01-01")
+    assert "Not found: no document matches the filter." in said
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def ingesting(pid: int) -> list[int]:
 
 def long_text(name: str) -> str:
     """Return a text that takes a while to embed."""
-    lines = (f"The {name} rule {n} says that item {n * 7} is kept {n} days." for n in range(1500))
+    lines = (f"The {name} rule {n} says that item {n * 7} is kept {n} days." for n in range(300))
     return f"# {name}\n\n" + "\n\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Shelf, running_server
+from tests.conftest import Shelf, running_server, with_graphs
 from tests.model_servers import KEY, Exchange, FaultyServer, writes
 from tests.test_web_api import PART_TIME, ask, call, children, footnote
 from web.settings import Settings, SettingsError, load, read_key
@@ -84,7 +84,9 @@ def test_the_service_says_where_questions_go_and_keeps_the_key_to_itself(
 
 
 def test_doctor_says_which_model_on_which_server(shelf: Shelf, model_server: FaultyServer) -> None:
-    done = footnote("doctor", "--home", str(shelf.home), FOOTNOTE_MODEL=model_server.address)
+    done = footnote(
+        "doctor", "--home", str(with_graphs(shelf.home)), FOOTNOTE_MODEL=model_server.address
+    )
 
     assert done.returncode == 0, done.stderr
     assert f"first, on the server {model_server.address}" in done.stdout
