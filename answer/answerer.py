@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from answer.agreement import agreed, disagree, disagreement
-from answer.conversation import Conversations
+from answer.conversation import Conversations, after
 from answer.errors import AnswerError, ModelBusy
 from answer.evidence import Judgement
 from answer.gate import MARKER, SupportScorer, check
@@ -56,7 +56,8 @@ class Ask:
     """A question. `top_k` is how many passages to draw from, if not the usual number. Who does
     `insist` wants the model's words or none: no quotes because it is busy.
 
-    Questions of one `conversation`, a name of the client's choosing, may lean on each other.
+    Questions of one `conversation`, a name of the client's choosing, may lean on each other. Who
+    keeps them can give those that came before instead (`earlier`, the oldest first).
     """
 
     question: str
@@ -64,6 +65,7 @@ class Ask:
     top_k: int | None = None
     conversation: str | None = None
     insist: bool = False
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,9 @@ class Answerer:
         draft = _Draft(ask.question, time.perf_counter())
         snapshot = self._library.snapshot()
         draft.generation = snapshot.generation
-        if ask.conversation is not None:
+        if ask.earlier:
+            draft.asked = after(ask.question, ask.earlier)
+        elif ask.conversation is not None:
             draft.asked = self._conversations.follow(ask.conversation, ask.question)
         parts = [self._look(draft, part, snapshot, ask) for part in parts_of(draft.asked)]
         draft.found(parts, self._threshold)

@@ -124,6 +124,25 @@ def _constrained(before: str, constraint: str, preposition: str) -> str:
     return f"{kept} {constraint.rstrip(' ?.!')}?"
 
 
+def after(question: str, earlier: Sequence[str]) -> str:
+    """Return what to look for with a question after others, which are given as they were put."""
+    known: list[str] = []
+    for before in earlier:
+        _, known = _turn(before, known)
+    return _turn(question, known)[0]
+
+
+def _turn(question: str, earlier: Sequence[str]) -> tuple[str, list[str]]:
+    """Return what to look for, and what to remember.
+
+    That is what was made of it, so that "it" may mean what "it" meant before. One that was only led
+    by the question before adds nothing, and would lead the next one in turn.
+    """
+    asked = rewritten(question, earlier)
+    led = asked != question and asked.endswith(question)
+    return asked, [*earlier, *([] if led else [asked])][-TURNS:]
+
+
 class Conversations:
     """The last questions of each conversation; the oldest conversations are forgotten."""
 
@@ -136,11 +155,7 @@ class Conversations:
         """Return what to look for, and remember the question."""
         with self._lock:
             earlier = self._asked.pop(conversation, [])
-            asked = rewritten(question, earlier)
-            # What was made of it, so that "it" may mean what "it" meant before. One that was only
-            # led by the question before adds nothing, and would lead the next one in turn.
-            led = asked != question and asked.endswith(question)
-            self._asked[conversation] = (earlier if led else [*earlier, asked])[-TURNS:]
+            asked, self._asked[conversation] = _turn(question, earlier)
             while len(self._asked) > self._remembered:
                 self._asked.popitem(last=False)
             return asked

@@ -250,6 +250,7 @@ def _end_to_end(
         both = list(zip(questions, found, strict=True))
         first = [look.holds[:1] == (True,) for q, look in both if q.answerable]
         figures[f"hit1{name}"] = share(first)
+        figures[f"hit1_between{name}"] = interval(first, share)
         figures[f"hit8{name}"] = share([any(look.holds) for q, look in both if q.answerable])
         for kind in ("adversarial", "absent"):
             pairs = [

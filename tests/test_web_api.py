@@ -152,10 +152,12 @@ def test_a_follow_up_leans_on_the_question_before(server_url: str) -> None:
         server_url, "How many days of annual leave do full-time officers get?", conversation="c1"
     )
     second = ask(server_url, "And part-time?", conversation="c1")
+    told = ask(server_url, "And part-time?", earlier=[first["question"]], conversation="c2")
 
     assert first["status"] != "not_found"
     found = second["citations"] + second["nearest"]
     assert any("part-time" in c["quote"].lower() for c in found)
+    assert told["searched_for"] == second["searched_for"] is not None
 
 
 def test_a_search_returns_passages_with_their_place(server_url: str) -> None:

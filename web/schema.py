@@ -102,6 +102,10 @@ class FilterFields(Request):
         )
 
 
+MOST_EARLIER = 20
+"""Questions before one that may be given with it."""
+
+
 class AskRequest(Request):
     """A question."""
 
@@ -114,6 +118,11 @@ class AskRequest(Request):
         min_length=1,
         max_length=100,
         description="A name of the client's choosing; questions under it may lean on each other.",
+    )
+    earlier: list[Annotated[str, Field(max_length=2000)]] = Field(
+        [],
+        max_length=MOST_EARLIER,
+        description="The questions before, the oldest first; counts instead of `conversation`.",
     )
     when_busy: Literal["quote", "refuse"] = Field(
         "quote", description="If the model is too busy: an answer in quotes, or status 429."
@@ -128,7 +137,8 @@ class AskRequest(Request):
     def ask(self) -> Ask:
         """Return it as the answerer takes it."""
         filters, insist = self.filters.filters(), self.when_busy == "refuse"
-        return Ask(self.question, filters, self.top_k, self.conversation, insist)
+        before = tuple(self.earlier)
+        return Ask(self.question, filters, self.top_k, self.conversation, insist, before)
 
 
 class SearchRequest(Request):

@@ -10,7 +10,7 @@ export class Problem extends Error {
 
 /**
  * Yields {name, data} for each event; throws a Problem, or an AbortError once aborted.
- * `asked` has the question, and may have a conversation and filters.
+ * `asked` has the question, and may have those before (`earlier`) and filters.
  */
 export async function* ask(asked, signal) {
   const response = await reach(asked, signal);

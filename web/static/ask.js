@@ -12,9 +12,7 @@ const list = document.querySelector("#thread");
 
 let thread = []; // the finished answers, which the next question follows
 let working = null; // stops the question being answered
-// The server remembers the last question asked under a conversation's id, so it is used only
-// while `thread` ends with `last`; after going back, the next question gets one of its own.
-let conversation = begin();
+const MOST_EARLIER = 20; // questions that the server takes along with one
 
 async function answer(question) {
   working?.abort();
@@ -24,7 +22,8 @@ async function answer(question) {
   turn.search();
   turn.focus();
   try {
-    const asked = { question, conversation: idAfter(before), filters: look.filters() };
+    const earlier = before.map((answered) => answered.question).slice(-MOST_EARLIER);
+    const asked = { question, earlier, filters: look.filters() };
     for await (const { name, data } of ask(asked, control.signal)) {
       control.signal.throwIfAborted();
       if (name === "evidence") turn.evidence(data);
@@ -61,8 +60,7 @@ function add(question, control) {
 
 function finish(turn, before, data) {
   thread = [...before, data];
-  conversation.last = data.id;
-  history.replaceState({ thread, conversation }, "");
+  history.replaceState({ thread }, "");
   turn.finish(data);
 }
 
@@ -88,23 +86,11 @@ function settle(question) {
   grow();
 }
 
-function begin(last) {
-  // Not crypto.randomUUID: browsers withhold it on plain HTTP other than localhost.
-  const parts = crypto.getRandomValues(new Uint32Array(4));
-  return { id: Array.from(parts, (part) => part.toString(36)).join("-"), last };
-}
-
 /** The address of a question, and of where it is looked for. */
 function address(question) {
   const asked = question ? [["q", question]] : [];
   const query = new URLSearchParams([...asked, ...look.choices()]);
   return `${location.pathname}${query.size ? "?" : ""}${query}`;
-}
-
-function idAfter(before) {
-  const last = before.at(-1)?.id;
-  if (conversation.last !== last) conversation = begin(last);
-  return conversation.id;
 }
 
 function grow() {
@@ -147,5 +133,4 @@ addEventListener("popstate", (event) => {
 
 // Reloading, or going to the same address once more, asks again; coming back does not.
 const [visit] = performance.getEntriesByType("navigation");
-if (history.state?.conversation) conversation = history.state.conversation;
 restore(history.state, { anew: visit?.type !== "back_forward" });
