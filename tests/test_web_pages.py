@@ -468,6 +468,23 @@ def test_a_follow_up_belongs_to_the_conversation(page: Page, server_url: str) ->
     expect(turn.locator(".sources")).to_contain_text(re.compile("part-time", re.IGNORECASE))
 
 
+def test_the_best_words_found_are_there_before_the_model_has_written(
+    page: Page, server_url: str
+) -> None:
+    page.goto(server_url)
+    page.evaluate(
+        """() => {
+          window.seen = [];
+          const look = () => seen.push(document.querySelector(".turn .why")?.textContent);
+          const all = { subtree: true, childList: true, characterData: true };
+          new MutationObserver(look).observe(document.body, all);
+        }"""
+    )
+    ask(page, FULL_TIME)
+    seen = page.evaluate("() => seen.filter(Boolean)")
+    assert any(re.search(r"Leave policy.*: “.*days.*”", text, re.IGNORECASE) for text in seen), seen
+
+
 def test_a_question_after_going_back_does_not_lean_on_the_one_left(
     page: Page, server_url: str
 ) -> None:

@@ -10,6 +10,8 @@ const LABELS = {
   not_found: "Not in the documents",
 };
 
+const GLANCE = 240; // characters of the best quote that are shown while the model writes
+
 let turns = 0;
 
 export class Turn {
@@ -45,7 +47,9 @@ export class Turn {
 
   evidence({ citations }) {
     const passages = citations.length === 1 ? "1 passage" : `${citations.length} passages`;
-    this.#state("working", `Reading ${passages}…`);
+    const [best] = citations; // there to be read while the model is still writing
+    const quote = best && `${best.title}: “${clipped(best.quote)}”`;
+    this.#state("working", `Reading ${passages}…`, quote);
   }
 
   waiting({ position, wait_s }) {
@@ -214,4 +218,9 @@ function copiedTheOldWay(text) {
   const done = document.execCommand("copy");
   area.remove();
   return done;
+}
+
+function clipped(quote) {
+  const text = quote.replace(/\s+/g, " ");
+  return text.length > GLANCE ? `${text.slice(0, GLANCE).replace(/\s\S*$/, "")} …` : text;
 }
