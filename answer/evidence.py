@@ -464,4 +464,5 @@ def _bundled() -> dict[str, Any]:
 
 def sigmoid(logits: Matrix) -> Matrix:
     """Return the probabilities that logits stand for."""
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
+    # Of the hyperbolic tangent, since the exponential of a large logit overflows.
+    return np.asarray(0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / 2)), np.float64)

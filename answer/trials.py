@@ -1,12 +1,12 @@
 """Asking a library questions whose answer is known.
 
-Each is asked twice: as it is, and with the document that answers it held out, when nothing can
-answer it. The questions are the operator's own, or written by the model about sentences of the
-library.
+Each is asked twice: as it is, and with the document, or the passage, that answers it held out,
+when nothing can answer it. The questions are the operator's own, or written by the model about
+sentences of the library.
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from answer.evidence import Candidate, Judgement, Matrix
@@ -18,6 +18,8 @@ from retrieval.snapshot import Snapshot
 TRIED = 10
 """Sentences that are tried, at most, for each question that is wanted."""
 WORDS_OF_A_SENTENCE = (8, 40)
+MOST_HELD_OUT = 3
+"""Passages that may hold one answer, overlaps and copies counted."""
 LEAST_SHARED = 0.5
 """Share of a written question's words that its sentence or place must have."""
 LEAST_ASKED = 2
@@ -92,23 +94,40 @@ def trials(
     passages: int,
     follow: Callable[[int], None],
 ) -> list[Trial]:
-    """Ask each question as it is, and with the document that answers it held out."""
+    """Ask each question as it is, and once more so that nothing answers it.
+
+    Every other one is asked again with its document held out, the rest with the passages alone
+    that hold the answer: what is left then looks as if it might.
+    """
     found = []
     for number, one in enumerate(known, start=1):
         asked = snapshot.ask(one.question)
-        hits = snapshot.search(asked, limit=passages)
+        more = snapshot.search(asked, limit=passages + MOST_HELD_OUT)
+        hits = more[:passages]
         copies = {d.id for hit in hits for d in _copies(hit, one.document_id)}
-        without = Filters(except_ids=(one.document_id, *copies))
-        for some, answerable in (
-            (hits, True),
-            (snapshot.search(asked, limit=passages, filters=without), False),
-        ):
-            if judged := judgement.judge(asked, some):
-                best = judged.candidates[judged.order[0]]
-                right = answerable and _is_right(best, one)
-                found.append(Trial(number, judged.decision, right, answerable))
+        answer = one.span
+        if judged := judgement.judge(asked, hits):
+            best = judged.candidates[judged.order[0]]
+            right = _is_right(best, one)
+            if right and best.hit.document.id == one.document_id:
+                answer = answer or best.span
+            found.append(Trial(number, judged.decision, right, answerable=True))
+        left = [hit for hit in more if not _holds(hit, answer, one.document_id, copies)]
+        if number % 2 or answer is None or len(left) == len(more):
+            without = Filters(except_ids=(one.document_id, *copies))
+            left = [*snapshot.search(asked, limit=passages, filters=without)]
+        if judged := judgement.judge(asked, left[:passages]):
+            found.append(Trial(number, judged.decision, right=False, answerable=False))
         follow(number)
     return found
+
+
+def _holds(hit: Hit, answer: Span | None, document_id: str, copies: Collection[str]) -> bool:
+    """Whether a hit has some of the characters that answer, or is of a copy of their document."""
+    if hit.document.id != document_id:
+        return hit.document.id in copies
+    passage = hit.passage
+    return answer is not None and passage.start < answer[1] and answer[0] < passage.stop
 
 
 def _worth_asking(text: str) -> bool:

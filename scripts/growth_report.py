@@ -32,6 +32,10 @@ with vectors of real passages moved a little, and questions as far from them as 
 the files, which the system takes back when it wants the room. *Open* has the SHA-256 of every file
 in it; for the FAISS indexes that we do not use it has their building in it, in memory.
 
+Segments of a library also hold 388 bytes for each sentence of its passages, which are hashed when
+it is opened and lie mapped beside these; here there are none. Nor is the index of words in it,
+which is SQLite's (what a whole search costs is in [retrieval.md](retrieval.md)).
+
 The machine was shared. Up to 100,000 it had little else to do; the million and above were measured
 beside other work, and their times are upper bounds. The lists of the ten million were made by an
 earlier commit; how many are read was chosen again by this one, once for all ten segments.

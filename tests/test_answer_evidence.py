@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,15 @@ from answer import calibration
 from answer.calibration import FILE, saved
 from answer.cross_encoder import CrossEncoderScorer
 from answer.errors import CalibrationImpossible, JudgeUnavailable
-from answer.evidence import FeatureScorer, Judgement, Matrix, decision_features
+from answer.evidence import FeatureScorer, Judged, Judgement, Matrix, decision_features
 from answer.judge import judged_by
 from answer.kinds import Kind, asked_for, offers
 from answer.matching import matches
 from answer.model import Message, Piece
 from answer.trials import Known, Trial, trials, written_questions
 from answer.types import ModelCard, Usage
-from retrieval import SentenceTransformerEmbedder
+from retrieval import Hit, SentenceTransformerEmbedder
+from retrieval.ranking import Asked
 from tests.conftest import JUDGE, Shelf
 from web.cli import main
 from web.settings import Settings
@@ -286,6 +287,36 @@ def test_a_sentence_is_asked_about_once(towns: Shelf) -> None:
     assert len({(one.document_id, one.span) for one in known}) == len(known)
 
 
+def test_every_other_question_is_asked_again_with_only_the_passage_held_out(
+    towns: Shelf,
+) -> None:
+    folder = towns.home.parent / "more"
+    folder.mkdir()
+    (folder / "zeal-market.md").write_text(
+        "# Markets\n\n## Stalls\n\nThe harvest market in Zeal has 77 stalls.\n\n## Days\n\n"
+        "The harvest market in Zeal is held on Mondays, and in summer on Fridays too.\n"
+    )
+    towns.ingest(folder)
+    (long,) = [d for d in towns.library.documents() if d.title == "Markets"]
+    question = Known("How many stalls has the harvest market in Zeal?", long.id)
+    seen: list[set[str]] = []
+
+    class Watching(Judgement):
+        def judge(self, asked: Asked, hits: Sequence[Hit]) -> Judged | None:
+            seen.append({hit.passage.text for hit in hits if hit.document.id == long.id})
+            return super().judge(asked, hits)
+
+    watching = Watching(FeatureScorer(towns.embedder))
+    trials([question, question], towns.library.snapshot(), watching, 10, lambda _: None)
+
+    whole, without_document, again, without_passage = seen
+    assert whole == again
+    assert without_document == set()
+    assert without_passage < whole
+    assert without_passage
+    assert not any("77 stalls" in text for text in without_passage)
+
+
 def test_what_is_found_in_a_copy_of_the_document_is_right(shelf: Shelf, tmp_path: Path) -> None:
     text = "A parking permit costs £40 a year and is sold at the town hall on weekday mornings."
     for name in ("one", "two"):
@@ -336,7 +367,7 @@ def test_both_trials_of_a_question_are_left_out_together_also_after_one_has_none
 def test_a_library_with_nothing_left_when_a_document_is_held_out_is_refused(
     shelf: Shelf, tmp_path: Path
 ) -> None:
-    lines = [f"The market in {town} has {n} stalls." for n, town in enumerate(TOWNS, start=1)]
+    lines = [f"{town} has {n} stalls." for n, town in enumerate(TOWNS, start=1)]
     (tmp_path / "all.md").write_text("# Markets\n\n" + " ".join(lines) + "\n", encoding="utf-8")
     shelf.ingest(tmp_path / "all.md")
     (only,) = shelf.library.documents()

@@ -50,8 +50,9 @@ def calibrate_command(
 ) -> None:
     """Fit the decision to answer or refuse to this library.
 
-    Each question is asked twice: as it is, and with the document that answers it held out, when
-    the right reply is a refusal. A service that runs takes it up when it is started again.
+    Each question is asked twice: as it is, and with the document that answers it, or only the
+    passage, held out, when the right reply is a refusal. A service that runs takes it up when it is
+    started again.
     """
     chosen = settings(home=home)
     library, embedder = wiring.open_library(chosen)
