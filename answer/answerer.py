@@ -17,7 +17,7 @@ from answer.hints import refusal
 from answer.model import LanguageModel, Message
 from answer.parts import parts_of
 from answer.prompt import Form, build_prompt, version
-from answer.quoting import quotes
+from answer.quoting import lead_of, quotes
 from answer.receipts import Method, Receipts
 from answer.types import (
     Answer,
@@ -41,6 +41,7 @@ from retrieval.words import words
 EVIDENCE_KEPT = 8
 EVIDENCE_SHOWN = 4
 """Sentences the model sees: with more, a small model mixes them up."""
+CUT_OFF = "the model was cut off inside it, at the length that answers may have"
 WORTH_SHOWING = 0.2
 """Least probability of evidence beside the best: one chance in five of being what was asked."""
 NEAREST = 3
@@ -245,12 +246,16 @@ class Answerer:
     def _quote(
         self, draft: "_Draft", evidence: Sequence[Evidence], at_least: int
     ) -> Iterator[Said]:
-        """Publish the evidence itself."""
+        """Publish the evidence itself, led by the document that says so wherever that changes."""
+        led_by = ""
         for quote in quotes(evidence, at_least):
             # Straight marks: a program that compares words knows them for punctuation.
             said = f'"{quote.shown}"'
-            if not draft.has_said(said):  # for another part of the question, or by the model
-                yield draft.say(said, quote.evidence, 1.0)
+            if draft.has_said(said):  # for another part of the question, or by the model
+                continue
+            lead = lead_of(quote.evidence, dated=at_least > 1)
+            yield draft.say(said, quote.evidence, 1.0, "" if lead == led_by else lead)
+            led_by = lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +292,7 @@ class _Draft:
     reason: str | None = None
     disagreement: str | None = None
     sentences: list[Sentence] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
     citations: list[Citation] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
     read: set[str] = field(default_factory=set)
@@ -314,8 +320,9 @@ class _Draft:
         if self.first_token_ms is None:
             self.first_token_ms = self._elapsed()
 
-    def say(self, text: str, evidence: Evidence, support: float) -> Said:
-        """Add a sentence that rests on a piece of evidence."""
+    def say(self, text: str, evidence: Evidence, support: float, lead: str = "") -> Said:
+        """Add a sentence that rests on a piece of evidence, after what leads to it."""
+        self.said.add(said_in(text))
         known = {(c.document_id, c.start, c.stop): c.number for c in self.citations}
         number = known.get((evidence.hit.document.id, evidence.start, evidence.stop))
         new: tuple[Citation, ...] = ()
@@ -323,13 +330,13 @@ class _Draft:
             number = len(self.citations) + 1
             new = (Citation.of(evidence, number),)
             self.citations += new
-        sentence = Sentence(text, (number,), support)
+        sentence = Sentence(lead + text, (number,), support)
         self.sentences.append(sentence)
         return Said(sentence, new)
 
     def has_said(self, text: str) -> bool:
         """Whether a sentence was published before: small models say things twice."""
-        return said_in(text) in [said_in(sentence.text) for sentence in self.sentences]
+        return said_in(text) in self.said
 
     def finish(self) -> Answer:
         """Return the answer as it stands."""
@@ -397,7 +404,9 @@ def _sentences(
         text += piece
         *whole, text = _split(text)
         yield from (one for one in whole if words(MARKER.sub("", one)))
-    if text.strip() and not used.cut_short:
+    if text.strip() and used.cut_short:
+        draft.withheld.append(Withheld(text.strip(), CUT_OFF))
+    elif text.strip():
         yield text.strip()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from answer.gate import EXCEPTION, conditions
 from answer.types import Evidence
 from answer.values import denies
-from retrieval.instructions import orders_of
+from retrieval.instructions import orders_in, orders_of
 
 MOST_WORDS = 60
 """A quoted reply is not longer than a reader wants, but for a single long sentence."""
@@ -21,6 +21,8 @@ LONGEST = 30
 """Words of a sentence that are shown; what it leans on is not shown with one that is so long."""
 TOO_LONG = 90
 """Words that nobody reads: a row of a table, or a text without full stops."""
+LONGEST_TITLE = 8
+"""Words of a title that leads to a quote."""
 LEANS = re.compile(
     r"(?:and|but|so|then|however|also)?,?\s*"
     r"(?:he|she|it|they|this|these|those|such|his|her|its|their|both|the (?:former|latter|same)"
@@ -76,6 +78,15 @@ def quotes(evidence: Sequence[Evidence], at_least: int = 1) -> Iterator[Quote]:
             return
         shown.append(quote.evidence)
         yield quote
+
+
+def lead_of(piece: Evidence, *, dated: bool) -> str:
+    """Return what leads to a quote: the title of its document, with the day that it is of if
+    `dated`; nothing if the title is long, or gives orders to an assistant."""
+    title = " ".join(piece.hit.document.title.split())
+    if not 0 < len(title.split()) <= LONGEST_TITLE or any(orders_in(title)):
+        return ""
+    return f"{title} ({piece.date}): " if dated and piece.date else f"{title}: "
 
 
 def _with_lead(piece: Evidence) -> Evidence:

@@ -68,7 +68,9 @@ def write_report(rows: Sequence[Row]) -> None:
     """Write docs/retrieval.md and docs/refusal.svg."""
     rankings = [row for name in SETS for row in rows if row.get("set") == name]
     sizes = sorted((row for row in rows if "passages" in row), key=lambda row: row["passages"])
-    (absent,) = [row for row in rows if row["bench"] == "absent"]
+    absent = next((row for row in rows if row["bench"] == "absent"), None)
+    if absent is None:
+        raise SystemExit("Questions without an answer were not asked: run it with `--sets absent`.")
     text = TEXT.format(
         rankings=table(
             ("set", "questions", "ranking", "hit@1", "hit@5", "hit@20", "nDCG@10", "ms, p50 / p95"),
@@ -102,12 +104,16 @@ def write_report(rows: Sequence[Row]) -> None:
             ),
         ),
         sizes=table(
-            ("passages", "whole, p50 / p95", "question", "vectors", "words", "first search, s"),
+            (
+                *("passages", "whole, p50 / p95", "question", "vectors", "words"),
+                *("first search, s", "peak memory, MiB"),
+            ),
             (
                 (
                     f"{row['passages']:,}",
                     *(_both(row["ms"][k]) for k in ("whole", "question", "vectors", "words")),
                     row["first_search_s"],
+                    row["peak_mib"],
                 )
                 for row in sizes
             ),

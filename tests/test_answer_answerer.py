@@ -35,13 +35,14 @@ class Parrot:
     ready = True
     parameters: int | None = 1
 
-    def __init__(self, text: str, *, by: str = r"\S+\s*") -> None:
+    def __init__(self, text: str, *, by: str = r"\S+\s*", cut_short: bool = False) -> None:
         """`by` is what it writes at a time."""
         self._pieces = re.findall(by, text)
+        self._cut_short = cut_short
 
     def write(self, messages: list[Message], *, max_tokens: int) -> Iterator[Piece]:
         yield from self._pieces
-        yield Usage(len(messages), 0, max_tokens)
+        yield Usage(len(messages), 0, max_tokens, cut_short=self._cut_short)
 
     def close(self) -> None:
         return
@@ -85,15 +86,29 @@ def test_whatever_is_published_stands_in_the_document_it_names(
         assert set(sentence.citations) <= numbers
     if answer.status is Status.QUOTED:
         quotes = [" ".join(c.quote.split()) for c in answer.citations]
-        shown = [s.text.strip('"… ') for s in answer.sentences]
+        shown = [s.text[s.text.index('"') :].strip('"… ') for s in answer.sentences]
         assert all(text in quote for text, quote in zip(shown, quotes, strict=True))
+
+
+def test_a_quote_from_another_document_is_led_by_that(fees: Shelf, tmp_path: Path) -> None:
+    other = "The yearly fee for a dog licence is £15."
+    (tmp_path / "other.md").write_text(f"---\ndate: 2026-01-01\n---\n\n# Prices\n\n{other}\n")
+    fees.ingest(tmp_path / "other.md")
+
+    answer = answerer(fees, None).answer(Ask("What is the yearly fee for a dog licence?"))
+
+    texts = [sentence.text for sentence in answer.sentences[:2]]
+    assert sorted(texts) == [
+        'Dog licences: "The yearly fee for a dog licence is £12."',
+        f'Prices (2026-01-01): "{other}"',
+    ]
 
 
 def test_without_a_model_the_evidence_is_quoted(fees: Shelf) -> None:
     answer = answerer(fees, None).answer(Ask("What is the fee for a dog licence?"))
 
     assert answer.status is Status.QUOTED
-    assert answer.text.startswith('"The yearly fee for a dog licence is £12." [1]')
+    assert answer.text.startswith('Dog licences: "The yearly fee for a dog licence is £12." [1]')
     assert answer.reason == "no model is set up"
 
 
@@ -105,6 +120,17 @@ def test_what_the_model_makes_up_is_withheld_and_the_evidence_quoted(fees: Shelf
     assert answer.status is Status.QUOTED
     assert answer.withheld[0].reason == "the number £99 is not in the cited words"
     assert "99" not in answer.text
+
+
+def test_a_sentence_that_the_model_was_cut_off_in_is_withheld_and_named(fees: Shelf) -> None:
+    model = Parrot("The yearly fee for a dog licence is £12. Guide dogs need no", cut_short=True)
+
+    answer = answerer(fees, model).answer(Ask("What is the fee for a dog licence?"))
+
+    assert answer.status is Status.ANSWERED
+    assert [(w.text, "cut off" in w.reason) for w in answer.withheld] == [
+        ("Guide dogs need no", True)
+    ]
 
 
 def test_what_the_model_says_truly_is_published_with_its_citation(fees: Shelf) -> None:
