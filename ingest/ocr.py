@@ -10,10 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from pypdfium2 import PdfiumError
-
 from ingest.errors import Unreadable
-from ingest.readers import pdfium
 from ingest.types import File
 
 PAGE_S = 60.0
@@ -68,20 +65,25 @@ def named(pages: Sequence[int]) -> str:
 
 def recognise(file: File, page: int) -> str:
     """Return the text on a page of a PDF, counting pages from 1; Unreadable if that fails."""
+    # Imported where pages are drawn: whoever only asks whether it is available waits for nothing.
+    from pypdfium2 import PdfiumError
+
+    from ingest.readers import pdfium
+
     try:
         with pdfium.opened(file.data, file.passwords) as document:
             image = pdfium.grey(document, page - 1)
     except (PdfiumError, IndexError, ValueError) as problem:
         raise Unreadable(f"Page {page} could not be drawn for OCR ({problem}).") from problem
-    return _recognised(image, page)
+    return _recognised(image, page, pdfium.DOTS_PER_INCH)
 
 
-def _recognised(image: bytes, page: int) -> str:
+def _recognised(image: bytes, page: int, dots_per_inch: int) -> str:
     try:
         done = subprocess.run(
             [
                 *("tesseract", "-", "-", "--psm", "3"),
-                *("--dpi", str(pdfium.DOTS_PER_INCH), "-l", "+".join(_languages())),
+                *("--dpi", str(dots_per_inch), "-l", "+".join(_languages())),
             ],
             input=image,
             capture_output=True,

@@ -1,39 +1,23 @@
-"""Readers: one module a format, chosen by what a file is, not only by what it is called."""
+"""Readers: one module a format, chosen by what a file is, not only by what it is called.
+
+A module is imported when the first file of its format is read: together they take most of a second.
+"""
 
 import io
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from zipfile import ZipFile
 
 from ingest.errors import Unreadable
-from ingest.readers import (
-    archive,
-    asciidoc,
-    csv,
-    docx,
-    eml,
-    epub,
-    html,
-    jsonl,
-    markdown,
-    msg,
-    odf,
-    pdf,
-    pptx,
-    rst,
-    rtf,
-    sniff,
-    text,
-    xlsx,
-)
+from ingest.readers import sniff
 from ingest.types import Extract, File
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file and how it is read.
+    """A kind of file and the module that reads it.
 
     `mark` tells this kind of ZIP archive from others: the name of a member, the folder of an
     Office file's parts, or the type that a member called “mimetype” states. `version`
@@ -43,9 +27,15 @@ class Format:
 
     media_type: str
     suffixes: tuple[str, ...]
-    read: Callable[[File], Extract]
+    module: str
     mark: str = ""
     version: int = 1
+
+    def read(self, file: File) -> Extract:
+        """Return what a file of this format holds. Raises Unreadable."""
+        reader = import_module(f"ingest.readers.{self.module}")
+        extract: Extract = reader.read(file)
+        return extract
 
     @property
     def reader(self) -> str:
@@ -57,44 +47,44 @@ OFFICE = "application/vnd.openxmlformats-officedocument."
 OPEN = "application/vnd.oasis.opendocument."
 LOCKED = "EncryptedPackage".encode("utf-16-le")
 
-PDF = Format("application/pdf", (".pdf",), pdf.read, version=4)
+PDF = Format("application/pdf", (".pdf",), "pdf", version=4)
 DOCX = Format(
     f"{OFFICE}wordprocessingml.document",
     (".docx", ".docm", ".dotx", ".dotm"),
-    docx.read,
+    "docx",
     "word/",
     version=3,
 )
 PPTX = Format(
     f"{OFFICE}presentationml.presentation",
     (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"),
-    pptx.read,
+    "pptx",
     "ppt/",
     version=2,
 )
 XLSX = Format(
     f"{OFFICE}spreadsheetml.sheet",
     (".xlsx", ".xlsm", ".xltx", ".xltm"),
-    xlsx.read,
+    "xlsx",
     "xl/",
     version=2,
 )
-ODT = Format(f"{OPEN}text", (".odt",), odf.read, f"{OPEN}text", version=2)
-OTT = Format(f"{OPEN}text-template", (".ott",), odf.read, f"{OPEN}text-template", version=2)
-ODS = Format(f"{OPEN}spreadsheet", (".ods",), odf.read, f"{OPEN}spreadsheet", version=2)
-ODP = Format(f"{OPEN}presentation", (".odp",), odf.read, f"{OPEN}presentation", version=2)
-RTF = Format("application/rtf", (".rtf",), rtf.read, version=2)
-CSV = Format("text/csv", (".csv", ".tsv", ".tab"), csv.read)
-ZIP = Format("application/zip", (".zip",), archive.read)
-EPUB = Format("application/epub+zip", (".epub",), epub.read, "application/epub+zip", version=2)
-MSG = Format("application/vnd.ms-outlook", (".msg",), msg.read, version=2)
-EML = Format("message/rfc822", (".eml",), eml.read, version=2)
-HTML = Format("text/html", (".html", ".htm", ".xhtml"), html.read, version=3)
-MARKDOWN = Format("text/markdown", (".md", ".markdown"), markdown.read, version=3)
-RST = Format("text/x-rst", (".rst", ".rest"), rst.read)
-ASCIIDOC = Format("text/asciidoc", (".adoc", ".asciidoc"), asciidoc.read)
-JSONL = Format("application/jsonl", (".jsonl", ".ndjson"), jsonl.read)
-TEXT = Format("text/plain", (".txt", ".text", ".log"), text.read, version=2)
+ODT = Format(f"{OPEN}text", (".odt",), "odf", f"{OPEN}text", version=2)
+OTT = Format(f"{OPEN}text-template", (".ott",), "odf", f"{OPEN}text-template", version=2)
+ODS = Format(f"{OPEN}spreadsheet", (".ods",), "odf", f"{OPEN}spreadsheet", version=2)
+ODP = Format(f"{OPEN}presentation", (".odp",), "odf", f"{OPEN}presentation", version=2)
+RTF = Format("application/rtf", (".rtf",), "rtf", version=2)
+CSV = Format("text/csv", (".csv", ".tsv", ".tab"), "csv")
+ZIP = Format("application/zip", (".zip",), "archive")
+EPUB = Format("application/epub+zip", (".epub",), "epub", "application/epub+zip", version=2)
+MSG = Format("application/vnd.ms-outlook", (".msg",), "msg", version=2)
+EML = Format("message/rfc822", (".eml",), "eml", version=2)
+HTML = Format("text/html", (".html", ".htm", ".xhtml"), "html", version=3)
+MARKDOWN = Format("text/markdown", (".md", ".markdown"), "markdown", version=3)
+RST = Format("text/x-rst", (".rst", ".rest"), "rst")
+ASCIIDOC = Format("text/asciidoc", (".adoc", ".asciidoc"), "asciidoc")
+JSONL = Format("application/jsonl", (".jsonl", ".ndjson"), "jsonl")
+TEXT = Format("text/plain", (".txt", ".text", ".log"), "text", version=2)
 
 OFFICE_FORMATS = (DOCX, PPTX, XLSX, ODT, OTT, ODS, ODP)
 FORMATS = (
@@ -140,10 +130,13 @@ def _by_content(data: bytes, suffix: str, by_name: Format | None) -> Format | No
         return _archive(data, by_name)
     if data.startswith(sniff.OLE_START):
         return _ole(data)
-    if data[:1024].lstrip().startswith(rtf.START):
+    if data[:1024].lstrip().startswith(sniff.RTF_START):
         return RTF
-    if by_name in (None, EML) and eml.is_message(data):
-        return EML
+    if by_name in (None, EML):
+        from ingest.readers import eml
+
+        if eml.is_message(data):
+            return EML
     if sniff.is_html(data, pretends=suffix in PRETENDED):
         return HTML
     return None
@@ -151,6 +144,8 @@ def _by_content(data: bytes, suffix: str, by_name: Format | None) -> Format | No
 
 def _ole(data: bytes) -> Format:
     """Return the format of a file in the container that Office used before ZIP."""
+    from ingest.readers import msg
+
     if msg.MARK in sniff.ole_streams(data):
         return MSG
     if LOCKED in data:
@@ -162,6 +157,8 @@ def _ole(data: bytes) -> Format:
 
 def _marks(members: ZipFile) -> set[str]:
     """Return the names in an archive, and what tells Office files: folders, or a stated type."""
+    from ingest.readers import epub
+
     names = set(members.namelist())
     if "[Content_Types].xml" in names:
         names |= {name.partition("/")[0] + "/" for name in names if "/" in name}
@@ -175,6 +172,8 @@ def _marks(members: ZipFile) -> set[str]:
 
 def _archive(data: bytes, by_name: Format | None) -> Format:
     """Return the format of a ZIP archive by the member that tells its kind."""
+    from ingest.readers import archive
+
     try:
         with ZipFile(io.BytesIO(data)) as members:
             names = _marks(members)

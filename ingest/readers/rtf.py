@@ -9,7 +9,6 @@ from ingest.readers.items import quotable, row_line
 from ingest.readers.stated import stated
 from ingest.types import Draft, Extract, File, Stated
 
-START = b"{\\rtf"
 HEX = re.compile(rb"[0-9A-Fa-f\s]{512,}")
 """A picture; no text is hexadecimal for that long."""
 BINARY = re.compile(rb"\\bin(\d{1,9}) ?")

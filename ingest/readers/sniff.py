@@ -8,6 +8,7 @@ import olefile
 from ingest.errors import Unreadable
 
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+RTF_START = b"{\\rtf"
 OLE_START = b"\xd0\xcf\x11\xe0"
 HTML_START = re.compile(
     rb"\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html)\b",
