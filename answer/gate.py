@@ -8,35 +8,18 @@ and it says more than the question did, unless that only asked whether it is so.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from answer.clauses import flipped, misplaced
+from answer.omissions import omitted
 from answer.types import Evidence
-from answer.values import NEGATIONS, comparable, names_in, neighbours, sides
+from answer.values import comparable, names_in, neighbours, sides
 from retrieval.ranking import stems_of
 from retrieval.words import STOP_WORDS, content_words, stem, words
 
 MARKER = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
-
-# A condition shows in its first words. "Who" after a comma only adds; without one it limits.
-CONDITION = re.compile(
-    r"(?:\b(?:if|unless|except|provided|only|until|whenever|subject to|(?:as|so) long as"
-    r"|when|during|in (?:case|the event) of|in an emergency|at the discretion of"
-    r"|with(?:out)?(?=(?:\s+(?!and\b)[\w’'-]+){0,3}"
-    r"\s+(?:approval|agreement|consent|notice|permission)\b))"
-    r"|(?<![,;] )\b(?:who|whose|where|once(?! again| more)|after)|^(?:following|should))"
-    r"(?:\s+[\w’'-]+){1,5}",
-    re.IGNORECASE,
-)
-# What these begin is left out of what the sentence says, so their own words must be kept.
-EXCEPTION = re.compile(
-    r"\b(?:unless|except|excluding|other than|(?<=\s)apart from|whether|rather than|instead of"
-    r"|(?:all|every(?:one|body|thing)?) but|unlike|as opposed to|with the exception of|save for"
-    r"|(?:al)?though not|but not (?:after|at|before|by|during|for|if|in|on|to|when|where|with))\b",
-    re.IGNORECASE,
-)
 
 LABEL = re.compile(r"^(?:[-*•]\s+(?=[^\W\d]))?(?:(?:answer\s*[:.]|a\s*:)\s*)?", re.IGNORECASE)
 # "Yes" and "no" are the model's own; the words that follow speak for themselves.
@@ -55,12 +38,6 @@ DIRECTIONS = frozenset(
     """above after all any before below both down each more most only other over under until up
     same""".split()
 )
-PAST = re.compile(r"\b(?:was|were|had)\b", re.IGNORECASE)
-RULE = re.compile(
-    r"\b(?:is|are|has|have|gets?|needs?|can|may|must|shall|should|will|cannot)\b", re.IGNORECASE
-)
-"""What a sentence has that tells how things are, and not what once happened."""
-TIMES = ("when ", "once ", "after ", "following ", "during ")
 MAY_MONTH = re.compile(r"(?<=\d )May\b|\bMay(?= \d)|(?<=\b[Ii]n )May\b")
 MODAL = re.compile(
     r"\b(can|may|could|might|must|shall|should)\s+(?:(?:not|only|also)\s+)?(\w+)", re.IGNORECASE
@@ -76,20 +53,11 @@ TURNED = (
     (SHOULD, MAY | MUST),
 )
 """Words of a sentence, and those of a quote without them that say something else there."""
-CLAUSE = re.compile(
-    r"(?<!\d),|,(?!\d)|[;:()]|\s[–—-]\s|\b(?:and|but|while|whereas)\b", re.IGNORECASE
-)
-"""Between what may be said alone."""
 TENSES = (
     re.compile(r"\b(?:is|are)\b|(?<=\w)['’](?:s|re)\b", re.IGNORECASE),
     re.compile(r"\b(?:was|were|used to)\b", re.IGNORECASE),
     re.compile(r"\b(?:will|would|shall)\b|(?<=\w)['’]ll\b", re.IGNORECASE),
 )
-LIGHT = frozenset("get give take make need cost pay".split())
-"""Verbs, by their stems, that "officers 28 days" leaves to the clause before."""
-LED_BY = 2
-"""Telling words of a condition, from its first on, that must stand in the sentence or question."""
-
 
 LEAST_SUPPORT = 0.25
 """A sentence whose words all stand in the evidence may still say something else with them: below
@@ -168,8 +136,7 @@ def _judge(text: str, evidence: Evidence, index: int, question: str) -> Verdict:
         or _flipped(claim, quote)
         or _turned(claim, quote)
         or _unsaid(said, asked, quoted, set(stems_of(place)))
-        or _unconditional(claim, quote, {*said, *asked})
-        or _cut_out(claim, quote, asked)
+        or omitted(claim, quote, {*said, *asked}, asked)
     )
     return Verdict(text, index, round(_share(said, quoted), 3), reason)
 
@@ -257,51 +224,6 @@ def _unsaid(said: list[str], asked: set[str], quoted: set[str], place: set[str])
     if not set(added) <= quoted or not set(taken) <= quoted | place:
         return "the cited words do not say it"
     return None
-
-
-def _cut_out(claim: str, quote: str, asked: set[str]) -> str | None:
-    """Tell a sentence that leaves out a word before another that it takes from the same clause:
-    "deputy" of "The deputy director is Ann Lee", "who work nights" of "Staff who work nights get".
-
-    The clauses looked at are the fewest that together have what it says beyond the question.
-    """
-    clauses = [_telling(part) for part in CLAUSE.split(quote)]
-    left = {root for _, root in _telling(claim)} - asked - LIGHT
-    said = looked_for = {root for _, root in _telling(claim)} | asked
-    while found := max((left & {root for _, root in part} for part in clauses), key=len):
-        part = next(part for part in clauses if found <= {root for _, root in part})
-        last = max(n for n, (_, root) in enumerate(part) if root in looked_for)
-        if cut := [word for word, root in part[:last] if root not in said]:
-            return f"it leaves out “{cut[0]}” of the cited words"
-        left = looked_for = left - found
-    return None
-
-
-def _telling(text: str) -> list[tuple[str, str]]:
-    """Return the words of a text that say something of their own, with their stems."""
-    found = ((word, stem(word)) for word in words(text))
-    return [one for one in found if one[0] not in STOP_WORDS | NEGATIONS]
-
-
-def _unconditional(claim: str, quote: str, kept: set[str]) -> str | None:
-    """Tell a sentence that leaves out a condition of the words it cites, or an exception."""
-    kept_out, named = (set(EXCEPTION.findall(some.lower())) for some in (quote, claim))
-    if left := kept_out - named:
-        return f"it leaves out an exception: “{min(left)} …”"
-    for match in conditions(quote):
-        telling = [stem(word) for word in words(match[0]) if word not in STOP_WORDS]
-        if not set(telling[:LED_BY]) <= kept:
-            return f"it leaves out a condition: “{' '.join(match[0].split())}”"
-    return None
-
-
-def conditions(text: str) -> Iterator[re.Match[str]]:
-    """Yield the first words of each condition in a text; "after the war" is none where a text tells
-    what once happened."""
-    tells = PAST.search(text) or not RULE.search(text)
-    for match in CONDITION.finditer(text):
-        if not (tells and match[0].lower().startswith(TIMES)):
-            yield match
 
 
 def _share(said: Sequence[str], there: set[str]) -> float:

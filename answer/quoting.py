@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from answer.gate import EXCEPTION, conditions
+from answer.omissions import EXCEPTION, conditions
 from answer.types import Evidence
 from answer.values import denies
 from retrieval.instructions import orders_in, orders_of
