@@ -21,6 +21,8 @@ LONGEST = 30
 """Words of a sentence that are shown; what it leans on is not shown with one that is so long."""
 TOO_LONG = 90
 """Words that nobody reads: a row of a table, or a text without full stops."""
+LEAST_LEAD = 3
+"""Words of a sentence that can say what the next one is about; one word is a stray."""
 LONGEST_TITLE = 8
 """Words of a title that leads to a quote."""
 LEANS = re.compile(
@@ -99,7 +101,8 @@ def _with_lead(piece: Evidence) -> Evidence:
         return piece
     start, stop = passage.sentences[number - 1]
     text = passage.text[start - passage.start : piece.stop - passage.start]
-    if len(text.split()) > LONGEST or piece.start - stop > 1:
+    lead = text[: stop - start]
+    if len(text.split()) > LONGEST or len(lead.split()) < LEAST_LEAD or piece.start - stop > 1:
         return piece
     return replace(piece, start=start, text=text)
 

@@ -157,3 +157,24 @@ def test_a_quote_is_led_by_its_document(title: str, day: str | None, lead: str) 
 
     assert lead_of(piece, dated=True) == lead
     assert lead_of(piece, dated=False) == lead.replace(f" ({day})", "")
+
+
+@pytest.mark.parametrize(
+    ("before", "shown_too"), [("The pool is heated.", True), ("QX0069ZV", False), ("Note:", False)]
+)
+def test_a_sentence_is_led_by_one_that_can_say_what_it_is_about(
+    before: str, shown_too: bool
+) -> None:
+    text = f"{before} It opens at seven."
+    sentences = ((0, len(before)), (len(before) + 1, len(text)))
+    passage = Passage("d", None, (), 0, len(text), text, sentences=sentences)
+    piece = Evidence(
+        Hit(passage, DOCUMENT, score=1.0, similarity=1.0),
+        *sentences[1],
+        "It opens at seven.",
+        probability=0.9,
+    )
+
+    (quote,) = quotes([piece])
+
+    assert quote.shown == (text if shown_too else "It opens at seven.")
