@@ -12,7 +12,7 @@ from answer.agreement import agreed, disagree, disagreement
 from answer.conversation import Conversations, after
 from answer.errors import AnswerError, ModelBusy
 from answer.evidence import Judgement
-from answer.gate import MARKER, SupportScorer, check
+from answer.gate import MARKER, SupportScorer, answers, check
 from answer.hints import refusal
 from answer.model import LanguageModel, Message
 from answer.parts import parts_of
@@ -228,6 +228,8 @@ class Answerer:
                     reason = verdict.reason
                     if cited.probability < self._threshold:
                         reason = reason or "it rests on words that may not answer the question"
+                    if not answers(verdict.text, cited):
+                        reason = reason or "it leaves out the words that answer the question"
                     if reason:
                         draft.withheld.append(Withheld(verdict.text, reason))
                         continue

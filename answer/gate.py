@@ -59,6 +59,7 @@ TENSES = (
     re.compile(r"\b(?:will|would|shall)\b|(?<=\w)['’]ll\b", re.IGNORECASE),
 )
 
+HALF = 0.5
 LEAST_SUPPORT = 0.25
 """A sentence whose words all stand in the evidence may still say something else with them: below
 this the judge gives three to one that it does."""
@@ -109,6 +110,16 @@ def check(
         return best
     reason = "the cited words do not bear it out" if support < LEAST_SUPPORT else None
     return replace(best, support=round(support, 3), reason=reason)
+
+
+def answers(text: str, evidence: Evidence) -> bool:
+    """Whether a sentence has what the evidence it rests on answers with, as far as that is known:
+    half of the words that were pointed out, or more."""
+    if evidence.answer is None:
+        return True
+    start, stop = (at - evidence.start for at in evidence.answer)
+    wanted = [stem(word) for word in content_words(comparable(evidence.text[start:stop]))]
+    return _share(wanted, set(stems_of(comparable(text)))) >= HALF
 
 
 def _capital(match: re.Match[str]) -> str:

@@ -28,9 +28,10 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
     seen: list[tuple[frozenset[tuple[str, ...]], list[str]]] = []
     for hit in hits:
         passage = hit.passage
-        found = words(" ".join((*passage.heading, *passage.quotable)) or passage.text)
+        found = words(passage.text)  # with its headings, which say what a short text is about
         runs = frozenset(zip(*(found[at:] for at in range(RUN)), strict=False))
-        telling = sorted(word for word in found if word not in SAYING_NOTHING)
+        said = words(" ".join((*passage.heading, *passage.quotable)) or passage.text)
+        telling = sorted(word for word in said if word not in SAYING_NOTHING)
         same = [at for at, (r, t) in enumerate(seen) if t == telling and _alike(r, runs)]
         if same:
             first = kept[same[0]]

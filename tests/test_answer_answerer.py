@@ -122,6 +122,22 @@ def test_what_the_model_makes_up_is_withheld_and_the_evidence_quoted(fees: Shelf
     assert "99" not in answer.text
 
 
+def test_what_is_true_and_leaves_out_the_answer_is_withheld(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "curie.md").write_text(
+        "# Marie Curie\n\nMarie Curie was born in 1867 in Warsaw. She died in 1934.\n"
+    )
+    shelf.ingest(tmp_path / "curie.md")
+    model = Parrot("Marie Curie was born in 1867. Marie Curie was born in 1867 in Warsaw.")
+
+    asked = "In which city was Marie Curie born?"
+    answer = answerer(shelf, model, threshold=0.2).answer(Ask(asked))
+
+    assert answer.text == "Marie Curie was born in 1867 in Warsaw. [1]"
+    assert [w.reason for w in answer.withheld] == [
+        "it leaves out the words that answer the question"
+    ]
+
+
 def test_a_sentence_that_the_model_was_cut_off_in_is_withheld_and_named(fees: Shelf) -> None:
     model = Parrot("The yearly fee for a dog licence is £12. Guide dogs need no", cut_short=True)
 

@@ -37,6 +37,12 @@ print(embedder.backend)
 
 
 @pytest.fixture(scope="module")
+def embedder() -> SentenceTransformerEmbedder:
+    """The bundled embedder, run by torch."""
+    return SentenceTransformerEmbedder()
+
+
+@pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds the bundled model's graph."""
     folder = tmp_path_factory.mktemp("graphs")
