@@ -248,14 +248,16 @@ class Answerer:
     def _quote(
         self, draft: "_Draft", evidence: Sequence[Evidence], at_least: int
     ) -> Iterator[Said]:
-        """Publish the evidence itself, led by the document that says so wherever that changes."""
+        """Publish the evidence itself; of several documents each leads what it says."""
+        found = [*quotes(evidence, at_least)]
+        several = len({quote.evidence.hit.document.id for quote in found}) > 1
         led_by = ""
-        for quote in quotes(evidence, at_least):
+        for quote in found:
             # Straight marks: a program that compares words knows them for punctuation.
             said = f'"{quote.shown}"'
             if draft.has_said(said):  # for another part of the question, or by the model
                 continue
-            lead = lead_of(quote.evidence, dated=at_least > 1)
+            lead = lead_of(quote.evidence, dated=at_least > 1) if several else ""
             yield draft.say(said, quote.evidence, 1.0, "" if lead == led_by else lead)
             led_by = lead
 

@@ -108,7 +108,7 @@ def test_without_a_model_the_evidence_is_quoted(fees: Shelf) -> None:
     answer = answerer(fees, None).answer(Ask("What is the fee for a dog licence?"))
 
     assert answer.status is Status.QUOTED
-    assert answer.text.startswith('Dog licences: "The yearly fee for a dog licence is £12." [1]')
+    assert answer.text.startswith('"The yearly fee for a dog licence is £12." [1]')
     assert answer.reason == "no model is set up"
 
 
