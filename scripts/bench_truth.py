@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from answer import Answerer
 from answer.evidence import Judgement
-from answer.gate import SupportScorer, Verdict, check
+from answer.gate import SupportScorer, Verdict, answers, check
 from answer.types import Evidence
 from retrieval import Hit
 from retrieval.ranking import Asked
@@ -66,9 +66,16 @@ def _variants(asked: Opened, wanted: Sequence[str]) -> Iterator[tuple[str, Answe
     }
     with closing(start_model(asked.settings)) as model:
         for name in wanted:
-            with patch("answer.answerer.check", _passing if name == "no_gate" else check):
+            with (
+                patch("answer.answerer.check", _passing if name == "no_gate" else check),
+                patch("answer.answerer.answers", _always if name == "no_gate" else answers),
+            ):
                 writes = None if name == "no_model" else model
                 yield name, asked.answerer(writes, **others.get(name, {}))
+
+
+def _always(_: str, __: Evidence) -> bool:
+    return True
 
 
 def _passing(
