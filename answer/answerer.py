@@ -250,16 +250,22 @@ class Answerer:
     ) -> Iterator[Said]:
         """Publish the evidence itself; of several documents each leads what it says."""
         found = [*quotes(evidence, at_least)]
-        several = len({quote.evidence.hit.document.id for quote in found}) > 1
+        leads = {
+            quote.evidence.hit.document.id: lead_of(quote.evidence, dated=at_least > 1)
+            for quote in found
+        }
+        # One title for two documents would make one of them, and so would one that is missing.
+        several = len(leads) > 1 and all(leads.values()) and len({*leads.values()}) == len(leads)
         led_by = ""
         for quote in found:
             # Straight marks: a program that compares words knows them for punctuation.
             said = f'"{quote.shown}"'
             if draft.has_said(said):  # for another part of the question, or by the model
                 continue
-            lead = lead_of(quote.evidence, dated=at_least > 1) if several else ""
-            yield draft.say(said, quote.evidence, 1.0, "" if lead == led_by else lead)
-            led_by = lead
+            document = quote.evidence.hit.document.id
+            lead = leads[document] if several and document != led_by else ""
+            yield draft.say(said, quote.evidence, 1.0, lead)
+            led_by = document
 
 
 @dataclass(frozen=True, slots=True)

@@ -430,12 +430,12 @@ def _demotion(question: str, candidates: Sequence[Candidate]) -> Matrix:
 
 
 def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
-    """Leave out sentences that say the same, word for word, as a better one. The newest document
-    stands for all that say so, in the place of the best."""
+    """Leave out sentences that say the same, word for word, as a better one. If that says which day
+    it is of, the newest document stands for all that say so."""
     seen: dict[str, Evidence] = {}
     for evidence in found:
         first = seen.setdefault(said_in(evidence.text), evidence)
-        if (first.date or "") < (evidence.date or "") <= date.today().isoformat():
+        if first.date and first.date < (evidence.date or "") <= date.today().isoformat():
             seen[said_in(evidence.text)] = replace(evidence, probability=first.probability)
     kept = list(seen.values())
     return [replace(e, probability=min(e.probability, kept[0].probability)) for e in kept]

@@ -54,7 +54,10 @@ TURNED = (
 )
 """Words of a sentence, and those of a quote without them that say something else there."""
 TENSES = (
-    re.compile(r"\b(?:is|are)\b|(?<=\w)['’](?:s|re)\b", re.IGNORECASE),
+    re.compile(
+        r"\b(?:is|are)\b|\b(?:it|he|she|that|there|here|what|who|where)['’]s\b|(?<=\w)['’]re\b",
+        re.IGNORECASE,
+    ),
     re.compile(r"\b(?:was|were|used to)\b", re.IGNORECASE),
     re.compile(r"\b(?:will|would|shall)\b|(?<=\w)['’]ll\b", re.IGNORECASE),
 )
@@ -118,8 +121,14 @@ def answers(text: str, evidence: Evidence) -> bool:
     if evidence.answer is None:
         return True
     start, stop = (at - evidence.start for at in evidence.answer)
-    wanted = [stem(word) for word in content_words(comparable(evidence.text[start:stop]))]
-    return _share(wanted, set(stems_of(comparable(text)))) >= HALF
+    pointed_out = evidence.text[start:stop]
+    said = {*stems_of(text), *stems_of(comparable(text))}
+    # As they stand, or as they are compared: cut out of its sentence "1.5" is no "1.5 million".
+    shares = [
+        _share([stem(word) for word in content_words(some)], said)
+        for some in (pointed_out, comparable(pointed_out))
+    ]
+    return not words(pointed_out) or max(shares) >= HALF
 
 
 def _capital(match: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from answer.values import NEGATIONS
+from answer.values import NEGATIONS, NOT_EVERY
 from retrieval.words import STOP_WORDS, stem, words
 
 # A condition shows in its first words. "Who" after a comma only adds; without one it limits.
@@ -36,6 +36,8 @@ CLAUSE = re.compile(
     r"(?<!\d),|,(?!\d)|[;:()]|\s[–—-]\s|\b(?:and|but|while|whereas)\b", re.IGNORECASE
 )
 """Between what may be said alone."""
+UNTOLD = STOP_WORDS | NEGATIONS
+"""Words that say nothing of their own; denials are compared by clauses."""
 LIGHT = frozenset("get give take make need cost pay".split())
 """Verbs, by their stems, that "officers 28 days" leaves to the clause before."""
 LED_BY = 2
@@ -83,21 +85,20 @@ def _cut_out(claim: str, quote: str, asked: set[str]) -> str | None:
     says beyond the question, as few as can be; so one may not be put together from two.
     """
     clauses, copies = [_telling(part) for part in CLAUSE.split(quote)], _clauses(quote)
+    roots = [{root for _, root in clause} for clause in clauses]
     for part in (part for part in _clauses(claim) if part not in copies):
-        left = {root for _, root in part} - asked - LIGHT
-        said = looked_for = {root for _, root in part} | asked
-        while most := max(len(left & _roots(clause)) for clause in clauses):
-            best = [clause for clause in clauses if len(left & _roots(clause)) == most]
-            cuts = [_before_last(clause, looked_for, said) for clause in best]
-            least = min(range(len(best)), key=lambda n: len(cuts[n]))
+        mine = {root for _, root in part}
+        said = looked_for = mine | asked
+        left = mine - asked - LIGHT or mine - LIGHT
+        while most := max(len(left & some) for some in roots):
+            best = [n for n, some in enumerate(roots) if len(left & some) == most]
+            cuts = {n: _before_last(clauses[n], looked_for, said) for n in best}
+            least = min(best, key=lambda n: len(cuts[n]))
             if cuts[least]:
-                return f"it leaves out “{cuts[least][0]}” of the cited words"
-            left = looked_for = left - _roots(best[least])
+                word = cuts[least][0].replace(NOT_EVERY, "not all")
+                return f"it leaves out “{word}” of the cited words"
+            left = looked_for = left - roots[least]
     return None
-
-
-def _roots(clause: Words) -> set[str]:
-    return {root for _, root in clause}
 
 
 def _before_last(clause: Words, looked_for: set[str], said: set[str]) -> list[str]:
@@ -120,4 +121,4 @@ def _clauses(text: str) -> list[Words]:
 def _telling(text: str) -> Words:
     """Return the words of a text that say something of their own, with their stems."""
     found = ((word, stem(word)) for word in words(text))
-    return [one for one in found if one[0] not in STOP_WORDS | NEGATIONS]
+    return [one for one in found if one[0] not in UNTOLD]

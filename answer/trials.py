@@ -104,7 +104,7 @@ def trials(
         asked = snapshot.ask(one.question)
         more = snapshot.search(asked, limit=passages + MOST_HELD_OUT)
         hits = more[:passages]
-        copies = {d.id for hit in hits for d in _copies(hit, one.document_id)}
+        copies = {d.id for hit in more for d in _copies(hit, one.document_id)}
         answer = one.span
         if judged := judgement.judge(asked, hits):
             best = judged.candidates[judged.order[0]]

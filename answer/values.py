@@ -61,7 +61,7 @@ CONTRACTIONS = (
     (re.compile(r"\bshan['’]t\b", re.I), "shall not"),
     (re.compile(r"(?<=\w)n['’]t\b", re.I), " not"),
 )
-LONG_UNITS = {"bn": "billion"}
+LONG_UNITS = {"bn": "billion", "k": "thousand"}
 SCALES = {
     "hundred": 100,
     "thousand": 1_000,
@@ -72,6 +72,8 @@ SCALES = {
 VALUE = re.compile(
     rf"{NUMBER}|\b(?:{'|'.join(sorted(SPELT, key=len, reverse=True))})\b", re.IGNORECASE
 )
+NOT_EVERY = "notevery"
+"""What stands for "not all" where texts are compared: it denies, and may not be left out."""
 # "No more than" denies nothing, and "No. 5" is a number.
 BOUNDS = (
     (re.compile(r"\b(?:no|not) (?:more|later|longer|higher) than\b|\bat most\b", re.I), "atmost"),
@@ -82,12 +84,15 @@ BOUNDS = (
     ),
     (re.compile(r"≥\s*|\bmin(?:imum)?\b(?: of)?\.?\s+(?=[£$€¥]?\d)", re.I), "atleast "),
     (
-        re.compile(rf"\b((?:{NUMBER})(?: [^\W\d_]+)?) or (?:more|over|above|longer|older)\b", re.I),
+        re.compile(
+            rf"(?<![\d,])((?:{NUMBER})(?: [^\W\d_]+)?) or (?:more|over|above|longer|older)\b", re.I
+        ),
         r"atleast \1",
     ),
     (
         re.compile(
-            rf"\b((?:{NUMBER})(?: [^\W\d_]+)?) or (?:less|fewer|under|below|younger)\b", re.I
+            rf"(?<![\d,])((?:{NUMBER})(?: [^\W\d_]+)?) or (?:less|fewer|under|below|younger)\b",
+            re.I,
         ),
         r"atmost \1",
     ),
@@ -116,7 +121,7 @@ BOUNDS = (
     ),
     (re.compile(rf"\bbetween ((?:{NUMBER})) and (?={NUMBER})", re.I), r"from \1 to "),
     (re.compile(r"(?<=\d)\s?[–-]\s?(?=\d)"), " to "),
-    (re.compile(r"\bnot (?=(?:all|every\w*|always|necessarily)\b)", re.I), "notevery "),
+    (re.compile(r"\bnot (?=(?:all|every\w*|always|necessarily)\b)", re.I), f"{NOT_EVERY} "),
     (re.compile(r"\bnos?\.\s*(?=\d)", re.I), "number "),
 )
 # "Section 4.10" is not "section 4.1", though 4.10 is 4.1.
@@ -180,10 +185,13 @@ def comparable(text: str) -> str:
     return _bounds_alike(text)
 
 
+SAID = re.compile(r"(?<![£$€¥%.,+−-])[£$€¥%.,+−-]{0,4}\w[\w%+−-]*")
+
+
 def said_in(text: str) -> str:
     """Return what a sentence says, so that two that say the same word for word are equal; marks
     count only where they make another value: "-5 °C" is not "5 °C"."""
-    return " ".join(re.findall(r"[\w£$€¥%.,+−-]*\w[\w%+−-]*", comparable(text).casefold()))
+    return " ".join(SAID.findall(comparable(text).casefold()))
 
 
 def dates_alike(text: str) -> str:
@@ -208,7 +216,7 @@ def names_in(text: str) -> list[str]:
 
 def denies(text: str) -> bool:
     """Whether a text denies something; a bound, as in "no more than", is no denial."""
-    return bool(NEGATIONS & set(words(_denials_alike(_bounds_alike(text)))))
+    return bool((NEGATIONS | {NOT_EVERY}) & set(words(_denials_alike(_bounds_alike(text)))))
 
 
 def _denials_alike(text: str) -> str:
@@ -274,7 +282,7 @@ def _canonical(number: str) -> str:
     unit = re.sub(r"[£$€¥−–-]", "", unit)
     unit = LONG_UNITS.get(unit, unit)
     if sign.strip("-"):
-        unit = {"m": "million", "k": "thousand"}.get(unit, unit)  # and not metres
+        unit = "million" if unit == "m" else unit  # and not metres
     if unit in SCALES:
         digits = f"{(Decimal(digits) * SCALES[unit]).normalize():f}"
         unit = ""

@@ -64,7 +64,8 @@ def backend_of(
     """Return what runs a model, and what that is in words: ONNX Runtime if it gives torch's
     vectors and there is a folder for graphs; and if it does not, why."""
     if graphs is None:
-        return _on_torch(folder, label)
+        return _on_torch(TorchBackend(folder, label))
+    torch: TorchBackend | None = None
     try:
         from retrieval import onnx
 
@@ -86,15 +87,14 @@ def backend_of(
         raise
     except Exception as problem:  # of an exporter, a runtime or a disk: torch needs none of them
         logging.getLogger(__name__).warning("ONNX Runtime is not used", exc_info=True)
-        torch_instead, plain = _on_torch(folder, label)
+        backend, plain = _on_torch(torch or TorchBackend(folder, label))
         why = f"ONNX Runtime is not used: {type(problem).__name__}: {problem}"
-        return torch_instead, f"{plain}; {why}"
+        return backend, f"{plain}; {why}"
 
 
-def _on_torch(folder: Path, label: str) -> tuple[Backend, str]:
+def _on_torch(backend: "TorchBackend") -> tuple[Backend, str]:
     import torch
 
-    backend = TorchBackend(folder, label)
     return backend, f"torch {torch.__version__} on {torch.get_num_threads()} threads"
 
 
@@ -167,7 +167,7 @@ class GraphBackend:
         """Return one row of unit length a text: float32, shape (len(texts), dimensions)."""
         cut = self._shape.cut(texts)
         first = self._shape.pools_first
-        pooled = {i: states[0] if first else states.mean(0) for i, states in self._read(cut)}
+        pooled = {i: states[0].copy() if first else states.mean(0) for i, states in self._read(cut)}
         return unit(np.stack([pooled[i] for i in range(len(cut))]))
 
     def states(self, texts: Sequence[str]) -> list[tuple[list[Span], Floats]]:
@@ -193,7 +193,7 @@ class GraphBackend:
             with self._lock:
                 states = self._graph.states(self._shape.given([cut[i] for i in some]))
             for i, own in zip(some, states, strict=True):
-                yield i, own[: len(cut[i].ids)]
+                yield i, own[: len(cut[i].ids)].copy()  # or it would hold its whole batch
 
 
 class TorchBackend:

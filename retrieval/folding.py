@@ -30,7 +30,7 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
         passage = hit.passage
         found = words(passage.text)  # with its headings, which say what a short text is about
         runs = frozenset(zip(*(found[at:] for at in range(RUN)), strict=False))
-        said = words(" ".join((*passage.heading, *passage.quotable)) or passage.text)
+        said = words(" ".join((*passage.heading, *(passage.quotable or (passage.text,)))))
         telling = sorted(word for word in said if word not in SAYING_NOTHING)
         same = [at for at, (r, t) in enumerate(seen) if t == telling and _alike(r, runs)]
         if same:
@@ -38,7 +38,8 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
             known = (first.document, *first.also_in)
             if hit.document.id in {document.id for document in known}:
                 continue
-            if _day(first.document) < _day(hit.document) <= date.today().isoformat():
+            day = _day(first.document)
+            if day and day < _day(hit.document) <= date.today().isoformat():
                 kept[same[0]] = replace(hit, score=first.score, also_in=known)
             else:
                 kept[same[0]] = replace(first, also_in=(*first.also_in, hit.document))

@@ -1,12 +1,13 @@
 """The gate: what the cited words do not say is not published."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from answer.gate import Verdict, check
+from answer.gate import Verdict, answers, check
 from answer.types import Evidence
-from answer.values import dates_alike, names_in, neighbours, said_in
+from answer.values import dates_alike, denies, names_in, neighbours, said_in
 from retrieval import Document, Hit, Passage
 
 
@@ -623,3 +624,60 @@ def test_sentences_that_differ_in_a_mark_of_a_value_do_not_say_the_same(
     one: str, other: str, same: bool
 ) -> None:
     assert (said_in(one) == said_in(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("quote", "question", "written"),
+    [
+        (
+            "Not all staff may work from home.",
+            "May all staff work from home?",
+            "All staff may work from home.",
+        ),
+        (
+            "The deposit is not always refunded.",
+            "Is the deposit always refunded?",
+            "The deposit is always refunded.",
+        ),
+        ("The fee was £50 in Acme's plan.", "What is the fee?", "The fee is £50."),
+    ],
+)
+def test_what_holds_for_some_or_once_is_not_said_of_all_or_now(
+    quote: str, question: str, written: str
+) -> None:
+    assert judge(written, quote, question=question).reason
+
+
+def test_a_possessive_is_no_verb() -> None:
+    quote = "The office of the director was moved to Leeds."
+
+    assert judge("The director's office was moved to Leeds.", quote).reason is None
+
+
+@pytest.mark.parametrize(
+    ("text", "pointed_out"),
+    [
+        ("It costs two hundred pounds.", "hundred"),
+        ("It is 1.5 million.", "1.5"),
+        ("You don't park.", "n't"),
+        ("It costs 1,200 pounds.", "1"),
+        ("Value – none", "–"),
+    ],
+)
+def test_a_copy_has_the_words_that_answer_whatever_they_are(text: str, pointed_out: str) -> None:
+    piece = evidence(text)
+    start = text.index(pointed_out)
+
+    assert answers(text, replace(piece, answer=(start, start + len(pointed_out))))
+    assert not answers("Cats are free.", replace(piece, answer=(0, len(text))))
+
+
+@pytest.mark.parametrize("text", ["." * 20_000, "£-" * 10_000, "1,000," * 4_000, "a, " * 8_000])
+def test_long_texts_of_signs_are_compared_at_once(text: str) -> None:
+    began = time.monotonic()
+
+    said_in(text)
+    denies(text)
+    judge("The fee is £5.", text)
+
+    assert time.monotonic() - began < 10

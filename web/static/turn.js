@@ -57,7 +57,8 @@ export class Turn {
     this.#position = position;
     const others = position === 1 ? "next" : `number ${position}`;
     const seconds = Math.max(1, Math.round(wait_s));
-    this.#state("working", `Waiting for the model: ${others}, about ${seconds} s…`);
+    const label = `Waiting for the model: ${others}, about ${seconds} s…`;
+    this.#state("working", label, this.#find(".why").textContent);
   }
 
   sentence({ sentence, citations }) {
