@@ -54,8 +54,15 @@ def with_graphs(home: Path) -> Path:
     """Put the models' graphs into a library's folder, as if it had been used before: to write them
     takes each first command seconds. They are never written over, so links will do."""
     if not (home / "models").exists():
-        shutil.copytree(_written(), home / "models", copy_function=os.link)
+        shutil.copytree(_written(), home / "models", copy_function=_link)
     return home
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
 
 
 @pytest.fixture(scope="session")
