@@ -16,7 +16,6 @@ BREAK = re.compile(
     re.IGNORECASE,
 )
 """Between what may be denied by itself: not any comma, as in "did not, in 2020, approve"."""
-SCALE = re.compile(r"(?:hundred|thousand|million|billion|trillion|bn|[km])$")
 CURRENCY = re.compile(r"[£$€¥]")
 DAY_MONTHS = frozenset(month.lower() for month in MONTHS)
 LENGTHS = frozenset("minut hour dai week month year".split())
@@ -105,7 +104,7 @@ def _kind(value: re.Match[str]) -> str:
     shape = re.sub(r"[\d.,]+", "#", value[0].lower())
     if shape in {"#am", "#pm"}:
         return "time"
-    shape = SCALE.sub("", shape)
+    shape = shape.removesuffix("m")  # of "5m": the scales are worked into comparable numbers
     following = re.match(r"\s*-?\s*([^\W\d_]+)", value.string[value.end() :])
     word = following[1].lower() if following else ""
     if shape != "#" or not word or word in STOP_WORDS:

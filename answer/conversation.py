@@ -39,7 +39,7 @@ OF_THE_ANSWER = re.compile(
 COURTESY = re.compile(
     r"\s*(?:many )?(?:thanks?|cheers|great|hello|hi|bye)\b[\w\s,]{0,15}[!.]*", re.I
 )
-LONGEST = 2000
+LONGEST_QUESTION = 2000
 """Characters that a question may have, whatever those before add to it."""
 STANDS_ALONE = 4
 """With so many telling words a question says itself what its pronouns mean."""
@@ -141,7 +141,7 @@ def _turn(question: str, earlier: Sequence[str]) -> tuple[str, list[str]]:
     by the question before adds nothing, and would lead the next one in turn.
     """
     asked = rewritten(question, earlier)
-    if len(asked) > LONGEST:
+    if len(asked) > LONGEST_QUESTION:
         asked = question
     led = asked != question and asked.endswith(question)
     return asked, [*earlier, *([] if led else [asked])][-TURNS:]

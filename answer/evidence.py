@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -435,7 +434,7 @@ def _without_repeats(found: Sequence[Evidence]) -> list[Evidence]:
     seen: dict[str, Evidence] = {}
     for evidence in found:
         first = seen.setdefault(said_in(evidence.text), evidence)
-        if first.date and first.date < (evidence.date or "") <= date.today().isoformat():
+        if evidence.hit.document.is_newer_than(first.hit.document):
             seen[said_in(evidence.text)] = replace(evidence, probability=first.probability)
     kept = list(seen.values())
     return [replace(e, probability=min(e.probability, kept[0].probability)) for e in kept]

@@ -63,6 +63,7 @@ TENSES = (
 )
 
 HALF = 0.5
+"""The share of the words that answer which a sentence must have."""
 LEAST_SUPPORT = 0.25
 """A sentence whose words all stand in the evidence may still say something else with them: below
 this the judge gives three to one that it does."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from answer.clauses import JOINT
 from answer.values import NEGATIONS, NOT_EVERY
 from retrieval.words import STOP_WORDS, stem, words
 
@@ -32,9 +33,7 @@ RULE = re.compile(
 )
 """What a sentence has that tells how things are, and not what once happened."""
 TIMES = ("when ", "once ", "after ", "following ", "during ")
-CLAUSE = re.compile(
-    r"(?<!\d),|,(?!\d)|[;:()]|\s[–—-]\s|\b(?:and|but|while|whereas)\b", re.IGNORECASE
-)
+CLAUSE = re.compile(rf"{JOINT.pattern}|:|\s[–—-]\s", re.IGNORECASE)
 """Between what may be said alone."""
 UNTOLD = STOP_WORDS | NEGATIONS
 """Words that say nothing of their own; denials are compared by clauses."""

@@ -34,8 +34,6 @@ UNEVEN = ["word", "Zwölf Anträge – № 12-B", "A sentence of some length. " 
 PROBES = [["word"], ["many words " * 400], UNEVEN]
 """Texts for comparison: short, too long, and of lengths that must be padded."""
 
-Floats = NDArray[np.float32]
-
 
 class Backend(Protocol):
     """Runs a model. Calls take turns where they must."""
@@ -51,7 +49,7 @@ class Backend(Protocol):
     def rows(self, texts: Sequence[str]) -> Vectors:
         """Return one row of unit length a text: float32, shape (len(texts), dimensions)."""
 
-    def states(self, texts: Sequence[str]) -> list[tuple[list[Span], Floats]]:
+    def states(self, texts: Sequence[str]) -> list[tuple[list[Span], Vectors]]:
         """Return for each text the characters of each of its tokens, and a state for each."""
 
     def tokens(self, texts: Sequence[str]) -> list[list[Span]]:
@@ -71,17 +69,18 @@ def backend_of(
 
         shape = Shape(folder)
 
-        def probed(graph: "Graph") -> Floats:
+        def probed(graph: "Graph") -> Vectors:
             return _probed(GraphBackend(shape, graph).rows)
 
-        graph = onnx.kept(graphs, fingerprint, probed, TOLERANCE)
-        if graph is None:
+        def written() -> tuple[bytes, Vectors]:
             from retrieval.exporting import exported
 
+            nonlocal torch
             torch = TorchBackend(folder, label)
             made = exported(torch.transformer, shape.given(shape.cut(UNEVEN)))
-            expected = _probed(torch.rows)
-            graph = onnx.keep(graphs, fingerprint, made, expected, probed, TOLERANCE)
+            return made, _probed(torch.rows)
+
+        graph = onnx.graph_of(graphs, fingerprint, probed, TOLERANCE, written)
         return GraphBackend(shape, graph), f"ONNX Runtime {onnx.VERSION} (exact)"
     except EmbedderUnavailable:
         raise
@@ -98,7 +97,7 @@ def _on_torch(backend: "TorchBackend") -> tuple[Backend, str]:
     return backend, f"torch {torch.__version__} on {torch.get_num_threads()} threads"
 
 
-def _probed(rows_of: Callable[[Sequence[str]], Vectors]) -> Floats:
+def _probed(rows_of: Callable[[Sequence[str]], Vectors]) -> Vectors:
     return np.concatenate([rows_of(texts) for texts in PROBES])
 
 
@@ -170,7 +169,7 @@ class GraphBackend:
         pooled = {i: states[0].copy() if first else states.mean(0) for i, states in self._read(cut)}
         return unit(np.stack([pooled[i] for i in range(len(cut))]))
 
-    def states(self, texts: Sequence[str]) -> list[tuple[list[Span], Floats]]:
+    def states(self, texts: Sequence[str]) -> list[tuple[list[Span], Vectors]]:
         """Return for each text the characters of each of its tokens, and a state for each."""
         cut = self._shape.cut(texts)
         states = dict(self._read(cut))
@@ -184,7 +183,7 @@ class GraphBackend:
         """Return the characters of each token of each text, however long it is."""
         return [list(encoding.offsets) for encoding in self._shape.count(texts)]
 
-    def _read(self, cut: Sequence[Encoding]) -> Iterator[tuple[int, Floats]]:
+    def _read(self, cut: Sequence[Encoding]) -> Iterator[tuple[int, Vectors]]:
         """Yield the states of each text, without those of what fills it up, texts of like lengths
         read together."""
         order = sorted(range(len(cut)), key=lambda i: -len(cut[i].ids))
@@ -224,7 +223,7 @@ class TorchBackend:
             )
         return np.ascontiguousarray(rows, dtype=np.float32)
 
-    def states(self, texts: Sequence[str]) -> list[tuple[list[Span], Floats]]:
+    def states(self, texts: Sequence[str]) -> list[tuple[list[Span], Vectors]]:
         """Return for each text the characters of each of its tokens, and a state for each."""
         with self._lock:
             states: Any = self._model.encode(
@@ -276,9 +275,9 @@ def _spans(pairs: Any) -> list[Span]:
     return [(int(a), int(b)) for a, b in pairs]
 
 
-def unit(rows: Floats) -> Floats:
+def unit(rows: Vectors) -> Vectors:
     """Return rows of unit length."""
-    norms: Floats = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    norms: Vectors = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return np.ascontiguousarray(rows / norms, dtype=np.float32)
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
 
-from retrieval.types import Dated, Document, Hit
+from retrieval.types import Hit
 from retrieval.words import words
 
 SAYING_NOTHING = frozenset("a an the this that these those it its of which".split())
@@ -38,8 +37,7 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
             known = (first.document, *first.also_in)
             if hit.document.id in {document.id for document in known}:
                 continue
-            day = _day(first.document)
-            if day and day < _day(hit.document) <= date.today().isoformat():
+            if hit.document.is_newer_than(first.document):
                 kept[same[0]] = replace(hit, score=first.score, also_in=known)
             else:
                 kept[same[0]] = replace(first, also_in=(*first.also_in, hit.document))
@@ -47,10 +45,6 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
             kept.append(hit)
             seen.append((runs, telling))
     return kept
-
-
-def _day(document: Document) -> str:
-    return document.date if document.dated is Dated.DOCUMENT and document.date else ""
 
 
 def _alike(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:

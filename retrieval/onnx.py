@@ -18,13 +18,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from retrieval.files import sweep, write_durably
+from retrieval.types import Vectors
 
 STATES = "last_hidden_state"
 VERSION = str(onnxruntime.__version__)
 DRAFTS_S = 3600
 """Age of what a kill left behind, and of other graphs, from which on it is swept away."""
 
-Floats = NDArray[np.float32]
 Given = Mapping[str, NDArray[np.int64]]
 """Tokens as a transformer takes them: arrays of shape (texts, tokens)."""
 
@@ -46,15 +46,28 @@ class Graph:
         )
         self._inputs = [given.name for given in self._session.get_inputs()]
 
-    def states(self, given: Given) -> Floats:
+    def states(self, given: Given) -> Vectors:
         """Return the states of a batch of tokens: (texts, tokens, dimensions)."""
         (states,) = self._session.run([STATES], {name: given[name] for name in self._inputs})
-        found: Floats = states
+        found: Vectors = states
         return found
 
 
+def graph_of(
+    folder: Path,
+    fingerprint: str,
+    rows_of: Callable[[Graph], Vectors],
+    tolerance: float,
+    write: Callable[[], tuple[bytes, Vectors]],
+) -> Graph:
+    """Return the graph that is kept, or else keep what `write` gives: a graph, and what torch makes
+    of the probes. Raises NotExact if even that gives other numbers."""
+    found = kept(folder, fingerprint, rows_of, tolerance)
+    return found or keep(folder, fingerprint, *write(), rows_of, tolerance)
+
+
 def kept(
-    folder: Path, fingerprint: str, rows_of: Callable[[Graph], Floats], tolerance: float
+    folder: Path, fingerprint: str, rows_of: Callable[[Graph], Vectors], tolerance: float
 ) -> Graph | None:
     """Return the graph of the weights with a fingerprint, None if there is none that is whole and
     gives what torch gave for the probes; `rows_of` says what they come to with a graph."""
@@ -76,8 +89,8 @@ def keep(
     folder: Path,
     fingerprint: str,
     graph: bytes,
-    expected: Floats,
-    rows_of: Callable[[Graph], Floats],
+    expected: Vectors,
+    rows_of: Callable[[Graph], Vectors],
     tolerance: float,
 ) -> Graph:
     """Keep a graph in a folder that holds nothing else, with what torch makes of the probes.
@@ -101,7 +114,7 @@ def _threads() -> int:
     return int(told) if told.isdecimal() else 0
 
 
-def _rows(path: Path) -> Floats | None:
+def _rows(path: Path) -> Vectors | None:
     """Return what torch made of the probes, None if that cannot be read."""
     try:
         rows = np.load(path.with_suffix(".npy"), allow_pickle=False)
@@ -110,7 +123,7 @@ def _rows(path: Path) -> Floats | None:
     return rows if isinstance(rows, np.ndarray) and rows.dtype == np.float32 else None
 
 
-def _compare(mine: Floats, expected: Floats, tolerance: float) -> None:
+def _compare(mine: Vectors, expected: Vectors, tolerance: float) -> None:
     if mine.shape != expected.shape:
         raise NotExact(f"its numbers are of shape {mine.shape} and not {expected.shape}")
     if not (difference := float(np.abs(mine - expected).max())) < tolerance:

@@ -88,6 +88,18 @@ class Document:
     tags: tuple[str, ...] = ()
     group: str = ""
 
+    @property
+    def stated_date(self) -> str | None:
+        """The day that it says itself to be of, in ISO 8601; None if it does not."""
+        return self.date if self.dated is Dated.DOCUMENT else None
+
+    def is_newer_than(self, other: "Document") -> bool:
+        """Whether both say which day they are of, and this is of a later one, not to come."""
+        today = datetime.now().date().isoformat()
+        return (
+            bool(other.stated_date) and str(other.stated_date) < (self.stated_date or "") <= today
+        )
+
     def page_at(self, offset: int) -> int | None:
         """Return the page, from 1, that a character of the text stands on."""
         if not self.page_starts:

@@ -19,6 +19,7 @@ from pydantic import (
 from werkzeug.datastructures import MultiDict
 
 from answer import Answer, Ask, Citation, Sentence
+from answer.conversation import LONGEST_QUESTION
 from answer.receipts import Check, Receipt, State
 from answer.types import ModelCard
 from retrieval import Document, Filters, Hit, Reading, Relabel, Standing
@@ -109,7 +110,7 @@ MOST_EARLIER = 20
 class AskRequest(Request):
     """A question."""
 
-    question: str = Field(max_length=2000)
+    question: str = Field(max_length=LONGEST_QUESTION)
     stream: bool = Field(False, description="Reply with server-sent events.")
     filters: FilterFields = FilterFields()
     top_k: int | None = Field(None, ge=1, le=50, description="Passages to draw from.")
@@ -119,7 +120,7 @@ class AskRequest(Request):
         max_length=100,
         description="A name of the client's choosing; questions under it may lean on each other.",
     )
-    earlier: list[Annotated[str, Field(max_length=2000)]] = Field(
+    earlier: list[Annotated[str, Field(max_length=LONGEST_QUESTION)]] = Field(
         [],
         max_length=MOST_EARLIER,
         description="The questions before, the oldest first; counts instead of `conversation`.",
@@ -144,7 +145,7 @@ class AskRequest(Request):
 class SearchRequest(Request):
     """A search for passages."""
 
-    query: str = Field(max_length=2000)
+    query: str = Field(max_length=LONGEST_QUESTION)
     limit: int = Field(8, ge=1, le=50)
     filters: FilterFields = FilterFields()
 

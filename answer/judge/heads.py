@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-Floats = NDArray[np.float32]
+from retrieval.types import Vectors
 
 
 class Heads:
@@ -22,31 +22,31 @@ class Heads:
         self._support = _two_layers(mine, "support")
         self._span = mine["span.weight"], mine["span.bias"]
 
-    def sentences(self, marks: Floats, means: Floats) -> Floats:
+    def sentences(self, marks: Vectors, means: Vectors) -> Vectors:
         """Return a logit a sentence that it answers, from the state of its mark and the mean of
         those of its tokens, both (sentences, size)."""
         return _through(self._sentence, np.concatenate([marks, means], axis=-1))[:, 0]
 
-    def nothing(self, state: Floats) -> Floats:
+    def nothing(self, state: Vectors) -> Vectors:
         """Return the logit that no sentence answers, from the state of the whole."""
         return _through(self._nothing, state)
 
-    def span(self, states: Floats) -> Floats:
+    def span(self, states: Vectors) -> Vectors:
         """Return a logit for each token to be the first and to be the last of what answers."""
         weight, bias = self._span
-        ends: Floats = states @ weight.T + bias
+        ends: Vectors = states @ weight.T + bias
         return ends
 
-    def support(self, state: Floats) -> float:
+    def support(self, state: Vectors) -> float:
         """Return the log odds that a claim is borne out, against partly or not."""
         logits = _through(self._support, state)
         return float(logits[-1] - np.logaddexp.reduce(logits[:-1]))
 
 
-Layers = tuple[Floats, Floats, Floats, Floats]
+Layers = tuple[Vectors, Vectors, Vectors, Vectors]
 
 
-def _two_layers(mine: Mapping[str, Floats], name: str) -> Layers:
+def _two_layers(mine: Mapping[str, Vectors], name: str) -> Layers:
     first, second = f"{name}.0", f"{name}.2"
     return (
         mine[f"{first}.weight"],
@@ -56,10 +56,10 @@ def _two_layers(mine: Mapping[str, Floats], name: str) -> Layers:
     )
 
 
-def _through(layers: Layers, states: Floats) -> Floats:
+def _through(layers: Layers, states: Vectors) -> Vectors:
     """Return two linear layers' outputs, with a GELU (Hendrycks and Gimpel, 2016) between."""
     weight, bias, second, last = layers
     hidden = states @ weight.T + bias
     hidden = 0.5 * hidden * (1 + erf(hidden / np.float32(np.sqrt(2))))
-    outputs: Floats = hidden @ second.T + last
+    outputs: Vectors = hidden @ second.T + last
     return outputs

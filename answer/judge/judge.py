@@ -13,11 +13,11 @@ import numpy as np
 
 from answer.errors import JudgeUnavailable
 from answer.evidence import Matrix, sigmoid
-from answer.judge.heads import Floats, Heads
+from answer.judge.heads import Heads
 from answer.judge.reading import Ids, Reader, Reading, padded
 from answer.values import names_in, neighbours
 from retrieval.ranking import stems_of
-from retrieval.types import Span
+from retrieval.types import Span, Vectors
 
 HERE = Path(__file__).parent
 WEIGHTS = HERE / "judge.safetensors"
@@ -41,7 +41,7 @@ SUPPORT_FEATURES = (
 )
 
 Given: TypeAlias = Mapping[str, Ids]
-StatesOf: TypeAlias = Callable[[Given], Floats]
+StatesOf: TypeAlias = Callable[[Given], Vectors]
 """What runs the transformer: tokens in, their states out, (readings, tokens, size)."""
 
 
@@ -62,10 +62,10 @@ class Told:
     `pointed` how sure the judge is of them among all words read at once, as a log probability.
     """
 
-    answers: Floats
+    answers: Vectors
     answerable: float
     spans: tuple[Span, ...]
-    pointed: Floats
+    pointed: Vectors
 
 
 class Judge:
@@ -142,11 +142,11 @@ class Judge:
             max((heads.support(next(states)[0]) for _ in some), default=NOTHING) for some in found
         ]
 
-    def _states(self, readings: Sequence[Reading]) -> Iterator[Floats]:
+    def _states(self, readings: Sequence[Reading]) -> Iterator[Vectors]:
         """Yield the states of readings in their order, each (tokens, size)."""
         *_, states_of = self._loaded()
         order = sorted(range(len(readings)), key=lambda i: len(readings[i].ids))
-        found: dict[int, Floats] = {}
+        found: dict[int, Vectors] = {}
         with self._lock:
             for at in range(0, len(order), BATCH):
                 some = [readings[i] for i in order[at : at + BATCH]]
@@ -180,17 +180,18 @@ class Judge:
                 texts = (["One."], ["Two, ", "words. " * 60])
                 probes = padded([next(reader.read("Who?", "Probe", some)) for some in texts])
 
-                def probed(graph: onnx.Graph) -> Floats:
+                def probed(graph: onnx.Graph) -> Vectors:
                     return graph.states(probes)
 
-                fingerprint = self.card["sha256"][:12]
-                graph = onnx.kept(self._graphs, fingerprint, probed, TOLERANCE)
-                if graph is None:
+                def written() -> tuple[bytes, Vectors]:
                     from retrieval.exporting import exported
 
+                    nonlocal encoder
                     encoder = self._merged()
-                    made, expected = exported(encoder, probes), _run(encoder, probes)
-                    graph = onnx.keep(self._graphs, fingerprint, made, expected, probed, TOLERANCE)
+                    return exported(encoder, probes), _run(encoder, probes)
+
+                fingerprint = self.card["sha256"][:12]
+                graph = onnx.graph_of(self._graphs, fingerprint, probed, TOLERANCE, written)
                 return graph.states, f"ONNX Runtime {onnx.VERSION}"
             except Exception as problem:
                 logging.getLogger(__name__).warning("the judge runs with torch: %s", problem)
@@ -257,19 +258,19 @@ def _unusable(what: str) -> JudgeUnavailable:
     )
 
 
-def _run(encoder: Any, given: Given) -> Floats:
+def _run(encoder: Any, given: Given) -> Vectors:
     """Return the states of a batch, by torch."""
     import torch
 
     tokens = {name: torch.from_numpy(array) for name, array in given.items()}
     with torch.inference_mode():
-        states: Floats = encoder(**tokens).last_hidden_state.numpy()
+        states: Vectors = encoder(**tokens).last_hidden_state.numpy()
     return states
 
 
-def _judged(heads: Heads, readings: Sequence[Reading], states: Sequence[Floats]) -> Told:
+def _judged(heads: Heads, readings: Sequence[Reading], states: Sequence[Vectors]) -> Told:
     """Put together what was read of a passage, in one piece or several."""
-    answers: list[Floats] = []
+    answers: list[Vectors] = []
     spans: list[Span] = []
     pointed: list[float] = []
     for reading, rows in zip(readings, states, strict=True):
@@ -288,7 +289,7 @@ def _judged(heads: Heads, readings: Sequence[Reading], states: Sequence[Floats])
     return Told(every, together, tuple(spans), np.array(pointed, np.float32))
 
 
-def _best_span(ends: Floats, offsets: Sequence[Span]) -> tuple[Span, float]:
+def _best_span(ends: Vectors, offsets: Sequence[Span]) -> tuple[Span, float]:
     """Return the characters from the likeliest first token to the likeliest last, and how likely.
 
     `ends` has the log probabilities of each token to be the first and to be the last.
