@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from answer.agreement import agreed, disagree, disagreement
-from answer.conversation import Conversations, after
+from answer.conversation import Conversations, adds, after, takes_up
 from answer.errors import AnswerError, ModelBusy
 from answer.evidence import Judgement
 from answer.gate import MARKER, SupportScorer, answers, check
@@ -48,6 +48,8 @@ NEAREST = 3
 MAX_TOKENS = 96
 MAX_SENTENCES = 2
 NOT_BORNE_OUT = "nothing the model wrote is borne out by the documents"
+NOT_TAKEN_UP = "what this adds to the question before was not found in the documents"
+WHOLE = "Ask it as a whole question: say of what, of whom or of when."
 LEADING_MARKERS = re.compile(r"\s*(?:\[\d[\d,\s]*\]\s*)+")
 PERHAPS_A_MARKER = re.compile(r"\s*(?:\[[\d,\s]*)?")
 
@@ -164,12 +166,17 @@ class Answerer:
             draft.asked = after(ask.question, ask.earlier)
         elif ask.conversation is not None:
             draft.asked = self._conversations.follow(ask.conversation, ask.question)
-        parts = [self._look(draft, part, snapshot, ask) for part in parts_of(draft.asked)]
+        added = adds(ask.question, draft.asked)
+        asked = [draft.asked] if added is not None else parts_of(draft.asked)
+        parts = [self._look(draft, part, snapshot, ask, added) for part in asked]
         draft.found(parts, self._threshold)
         if draft.probability < self._threshold:
             nearest = tuple(replace(cited, answer=None) for cited in _nearest(parts))
             searched = " ".join(part.searched for part in parts)
-            yield draft.not_found(nearest, *refusal(searched, snapshot, ask.filters))
+            why = refusal(searched, snapshot, ask.filters)
+            if added is not None and snapshot.allowed(ask.filters):
+                why = (NOT_TAKEN_UP, WHOLE)
+            yield draft.not_found(nearest, *why)
             return
         answerable = [part for part in parts if part.probability >= self._threshold]
         yield Found(_nearest(answerable))
@@ -184,13 +191,23 @@ class Answerer:
                 yield from self._quote(draft, evidence, 2 if differing else 1)
         yield draft.finish()
 
-    def _look(self, draft: "_Draft", question: str, snapshot: Snapshot, ask: Ask) -> "_Part":
-        """Find the evidence for one question."""
+    def _look(
+        self,
+        draft: "_Draft",
+        question: str,
+        snapshot: Snapshot,
+        ask: Ask,
+        added: frozenset[str] | None,
+    ) -> "_Part":
+        """Find the evidence for one question; if it was only led by the one before, what takes up
+        what it `added`."""
         asked = snapshot.ask(question)
         hits = snapshot.search(asked, limit=ask.top_k or self._passages, filters=ask.filters)
         query = asked.query
         began = time.perf_counter()
         evidence = self._judgement.select(asked, hits, EVIDENCE_KEPT)
+        if added is not None:
+            evidence = [e for e in evidence if takes_up(added, f"{e.hit.place} {e.text}")]
         if evidence and evidence[0].probability >= self._threshold:
             evidence[1:] = [e for e in evidence[1:] if e.probability >= WORTH_SHOWING]
         evidence = agreed(evidence, query.text)

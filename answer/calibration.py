@@ -33,6 +33,8 @@ LEAST_QUESTIONS = 30
 """With fewer, a fit says more about chance than about the library."""
 STRENGTHS = (0.01, 0.1, 1.0)
 """How far the features may be weighed anew (the C of the regression)."""
+BEYOND = (1, 99)
+"""Percentiles of a feature that bound what it counts for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +151,29 @@ def fitted(
     strength: float, rows: Matrix, right: Any, importance: Sequence[float] | None = None
 ) -> Regression:
     """Fit a regression to rows and whether each is right; `strength` is its C, and `importance`
-    how much each row counts."""
+    how much each row counts. What few rows go beyond (BEYOND) counts no further."""
     from sklearn.linear_model import LogisticRegression
 
+    least, most = np.percentile(rows, BEYOND, axis=0)
+    rows = rows.clip(least, most)
     mean, scale = rows.mean(0), rows.std(0)
     scale[scale == 0] = 1.0
     model = LogisticRegression(C=strength, max_iter=1000)
     model.fit((rows - mean) / scale, right, sample_weight=importance)
     return Regression(
         {
-            "mean": mean.tolist(),
-            "scale": scale.tolist(),
-            "weights": model.coef_[0].tolist(),
-            "constant": float(model.intercept_[0]),
+            "least": _rounded(least),
+            "most": _rounded(most),
+            "mean": _rounded(mean),
+            "scale": _rounded(scale),
+            "weights": _rounded(model.coef_[0]),
+            "constant": round(float(model.intercept_[0]), 6),
         }
     )
+
+
+def _rounded(values: Any) -> list[float]:
+    return [round(float(value), 6) for value in values]
 
 
 def _rescaled(prior: Regression, rows: Matrix, right: Any) -> Regression:

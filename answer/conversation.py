@@ -5,8 +5,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from answer.subjects import PLURAL, POINTS_BACK, PRONOUN, agent_of, subject_of, with_subject
-from retrieval.words import STOP_WORDS, words
+from answer.subjects import (
+    POINTS_BACK,
+    agent_of,
+    bare_phrase,
+    has_agent,
+    noun_phrase_like,
+    spoken_of,
+    with_subject,
+)
+from retrieval.words import STOP_WORDS, stem, words
 
 REMEMBERED = 1000
 TURNS = 6
@@ -18,8 +26,15 @@ CONTINUES = re.compile(
 )
 ADDS = re.compile(r"\b(?:and|or|about|if)\b", re.IGNORECASE)
 """Of how a question continues: what makes it more of the question before."""
-DEFINITE = re.compile(r"\b(?:the|there)\b", re.IGNORECASE)
-"""It speaks of something as known: "What is the deadline?"."""
+DEFINITE = re.compile(
+    r"\b(?:the|there|any|an?)\s+(?:[\w-]+\s+)?(?:address|allowance|amount|benefits?|charge|conditions?"
+    r"|contact|cost|date|deadline|difference|discount|duration|exceptions?|exemptions?|fee|fine|form"
+    r"|hours|length|limit|maximum|minimum|name|number|numbers|owner|payment|penalty|percentage"
+    r"|period|price|procedure|process|purpose|rate|reason|refund|requirements?|risks?|rules?|steps?"
+    r"|time|total|value|waiting list|website|words)\b",
+    re.IGNORECASE,
+)
+"""It speaks of something that is always of something: "What is the deadline?"."""
 ASKS = re.compile(
     r"^(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could"
     r"|will|would|should|must|may|has|have|had|am)\b",
@@ -31,14 +46,11 @@ CONSTRAINT = re.compile(
 PAIRS = ("over under", "above below", "with without", "before after")
 OPPOSITES = {one: other for a, b in map(str.split, PAIRS) for one, other in ((a, b), (b, a))}
 """One takes the place of the other."""
-OF_THE_ANSWER = re.compile(
-    r"^who (?!is\b|are\b|was\b|were\b).*\b(?:he|him|his|she|hers?)\b|\bthis\s*[?.!]*$",
-    re.IGNORECASE,
-)
-"""It speaks of who the question before asked for, or of all that it asked."""
 COURTESY = re.compile(
     r"\s*(?:many )?(?:thanks?|cheers|great|hello|hi|bye)\b[\w\s,]{0,15}[!.]*", re.I
 )
+ASIDES = frozenset("tell explain say know else mean detail details".split())
+"""Words that ask for more of what was asked before."""
 LONGEST_QUESTION = 2000
 """Characters that a question may have, whatever those before add to it."""
 STANDS_ALONE = 4
@@ -63,13 +75,30 @@ def rewritten(question: str, earlier: Sequence[str]) -> str:
         return rest[0].upper() + rest[1:]  # "So how do I apply for a permit?"
     constraint = CONSTRAINT.match(rest)
     if constraint and not ASKS.match(rest):
-        return _constrained(before, rest, constraint[0])
-    if twin := _twin(rest.strip(" ?.!"), before):
-        return before.replace(twin, rest.strip(" ?.!"))
-    subject = None if OF_THE_ANSWER.search(f"{before} {rest}") else _subject(rest, earlier)
-    if subject and ASKS.match(rest) and (POINTS_BACK.search(rest) or _is_definite(rest)):
+        return _constrained(before, question, rest, constraint[0])
+    bare = bare_phrase(rest)
+    if twin := _twin(bare, before) or noun_phrase_like(bare, before):
+        return before.replace(twin, bare, 1)
+    subject = spoken_of(rest, _standing_alone(earlier)) if ASKS.match(rest) else None
+    if subject and (POINTS_BACK.search(rest) or _is_definite(rest)):
         return with_subject(rest, subject)
     return f"{before} {question}"
+
+
+def adds(question: str, asked: str) -> frozenset[str] | None:
+    """Return the stems that a question adds to the one before it, where that only leads it in what
+    is looked for; None if `asked` is a question of its own. What has none of these answers the
+    question before."""
+    if asked == question or not asked.endswith(question):
+        return None
+    before = {stem(word) for word in words(asked[: -len(question)])}
+    telling = {stem(word) for word in words(question) if word not in STOP_WORDS | ASIDES}
+    return frozenset(telling - before)
+
+
+def takes_up(added: frozenset[str], text: str) -> bool:
+    """Whether a text has half of the stems that a question adds; none takes up what adds nothing."""
+    return bool(added) and 2 * len(added & {stem(word) for word in words(text)}) >= len(added)
 
 
 def leans(question: str) -> bool:
@@ -87,19 +116,8 @@ def _standing_alone(earlier: Sequence[str]) -> list[str]:
     return [*(q for q in reversed(earlier[1:]) if not leans(q)), *first]
 
 
-def _subject(question: str, earlier: Sequence[str]) -> str | None:
-    """Return what a question's pronoun stands for: the subject of the last question, or what that
-    took from one before it."""
-    pronoun = PRONOUN.search(question)
-    plural = pronoun[0].lower() in PLURAL if pronoun else None
-    before, *older = _standing_alone(earlier)
-    subjects = [subject_of(q, plural=plural) for q in older]
-    taken = [s for s in subjects if s and re.search(rf"\b{re.escape(s)}\b", before)]
-    return taken[-1] if taken else subject_of(before, plural=plural)
-
-
 def _is_definite(question: str) -> bool:
-    """Whether it speaks of something as known, and does not name it."""
+    """Whether it speaks of what is always of something, and does not say of what."""
     return bool(DEFINITE.search(question)) and not re.search(r"\s[A-Z]", question)
 
 
@@ -110,11 +128,13 @@ def _twin(word: str, before: str) -> str | None:
     return found[0] if found else None
 
 
-def _constrained(before: str, constraint: str, preposition: str) -> str:
+def _constrained(before: str, question: str, constraint: str, preposition: str) -> str:
     """Put a constraint into a question, in the place of the one that begins alike."""
     whole = before.rstrip(" ?.!")
-    agent = agent_of(whole)
-    if preposition.lower() == "for" and agent and not re.search(r"\bfor\b", whole, re.I):
+    if preposition.lower() == "for" and has_agent(whole) and not re.search(r"\bfor\b", whole, re.I):
+        agent = agent_of(whole)
+        if agent is None:
+            return f"{before} {question}"
         named = rf"(?:\b(?:a|an|the|our|my)\s+)?{re.escape(agent)}"
         around = re.split(named, whole, maxsplit=1)
         return constraint[3:].strip(" ?.!").join(around) + "?"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from answer.kinds import Kind, asked_for, offers
 from answer.matching import MATCHES, matches
 from answer.types import Evidence
-from answer.values import denies, said_in
+from answer.values import dates_alike, denies, said_in
 from retrieval import Embedder, Hit
 from retrieval.instructions import asks_about_orders, orders_of
 from retrieval.ranking import Asked, stems_of
@@ -180,7 +180,9 @@ class Close:
 
 
 class Regression:
-    """A logistic regression: standardised features, weights, a constant.
+    """A logistic regression: standardised features, weights, a constant; and, where given, the
+    least and the most that a feature counts for: a straight line says nothing of what lies beyond
+    what it was fitted to.
 
     Raises ValueError if there is not one of each for each of `features`, where that is given.
     """
@@ -191,13 +193,16 @@ class Regression:
             np.array(data[name], np.float64) for name in ("mean", "scale", "weights")
         )
         size = len(data["weights"]) if features is None else features
-        if {self._mean.shape, self._scale.shape, self._weights.shape} != {(size,)}:
+        self._least = np.array(data.get("least", np.full(size, -np.inf)), np.float64)
+        self._most = np.array(data.get("most", np.full(size, np.inf)), np.float64)
+        given = (self._mean, self._scale, self._weights, self._least, self._most)
+        if {each.shape for each in given} != {(size,)}:
             raise ValueError(f"it was not fitted to {size} features")
         self._constant = float(data["constant"])
 
     def logits(self, features: Matrix) -> Matrix:
         """Return one logit a row."""
-        rows = (features - self._mean) / self._scale
+        rows = (features.clip(self._least, self._most) - self._mean) / self._scale
         return np.asarray(rows @ self._weights + self._constant, np.float64)
 
     def probabilities(self, features: Matrix) -> Matrix:
@@ -392,10 +397,10 @@ def _decision_row(
     best = candidates[order[0]]
     others = [scores[i] for i in order if candidates[i].hit is not best.hit]
     score = scores[order[0]]
-    wide = set(words(f"{best.hit.place} {best.hit.passage.text}"))
+    wide = set(words(dates_alike(f"{best.hit.place} {best.hit.passage.text}")))
     stems = {stem(word) for word in wide}
     absent = [weight for word, weight in asked.weights.items() if word not in stems]
-    numbers = {word for word in words(asked.query.text) if word.isdigit()}
+    numbers = {word for word in words(dates_alike(asked.query.text)) if word.isdigit()}
     return np.array(
         [
             *rows[order[0]],

@@ -2,10 +2,13 @@
 
 import re
 
-from answer.subjects import PLURAL, POINTS_BACK, PRONOUN, subject_of, with_subject
+from answer.subjects import POINTS_BACK, PRONOUN, spoken_of, with_subject
+from retrieval.query import spelt_out
 from retrieval.words import STOP_WORDS, words
 
 MOST_PARTS = 4
+NUMBERED = re.compile(r"(?:^|(?<=\?))\s*(?:\(?\d[.)]|[-•*])\s+(?=\w)")
+"""A question of a list."""
 SENTENCE = re.compile(r"[^?]*\?+|[^?]+$")
 AUXILIARY = (
     r"(?:is|are|was|were|do|does|did|can|could|will|would|should|must|may|has|have|had)(?:n['’]t)?"
@@ -16,7 +19,7 @@ QUESTION = re.compile(
     re.IGNORECASE,
 )
 SECOND = re.compile(
-    r",?\s+(?:and|but|or|and also|also)\s+(?="
+    r"(?:,?\s+(?:and|but|or|and also|also)|[;,])\s+(?="
     rf"(?:what|when|where|why|how(?:\s+\w+){{0,3}}?)\s+{AUXILIARY}\s+\w+"
     rf"|how\s+(?:many|much)\s+\w+|which\s+\w+\s+{AUXILIARY}\s|what\s+happens\b"
     r"|who\s+\w+s\s+(?:it|them|this|that|these|those|the|a|an)\b"
@@ -39,7 +42,8 @@ def parts_of(question: str) -> list[str]:
     What begins like a question after a question mark or an "and" is a part. "What is the
     difference between X and Y?" and "Who founded and led X?" are one.
     """
-    pieces = [piece for sentence in _sentences(question) for piece in _joined(sentence)]
+    plain = NUMBERED.sub(" ", spelt_out(question)).strip()
+    pieces = [piece for sentence in _sentences(plain) for piece in _joined(sentence)]
     if not 1 < len(pieces) <= MOST_PARTS:
         return [question]
     parts = [pieces[0]]
@@ -89,10 +93,8 @@ def _standing_alone(piece: str, before: list[str]) -> str:
     """Say what a part is about if it leans on the one before."""
     if WHAT_WAS_DONE.search(piece):
         return f"{before[-1]} {piece}"
-    pronoun = PRONOUN.search(piece)
-    if pronoun:
-        plural = pronoun[0].lower() in PLURAL
-        subject = subject_of(before[-1], plural=plural)
+    if PRONOUN.search(piece):
+        subject = spoken_of(piece, before[::-1])
         return with_subject(piece, subject) if subject else f"{before[-1]} {piece}"
     return piece
 

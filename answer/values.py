@@ -44,7 +44,7 @@ DATES = (
     rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+(?P<month>{MONTH})\b\.?(?:,?\s+(?P<year>\d{{4}}))?",
     rf"(?P<month>{MONTH})\b\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(?P<year>\d{{4}}))?",
     r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)",
-    r"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4})",
+    r"(?P<day>\d{1,2})(?P<mark>[-/.])(?P<month>\d{1,2})(?P=mark)(?P<year>\d{4})",
     r"(?P<day>\d\d)/(?P<month>\d\d)",
 )
 """Ways to write a date. Digits alone are read with the day first."""
@@ -138,6 +138,8 @@ LED = re.compile(
 SAME_SIDE = {"until": "to", "till": "to", "since": "from"}
 BEFORE = re.compile(r"([^\W_]+)\s+$")
 AFTER = re.compile(r"\s*-?\s*([^\W_]+)")
+NEAR = 48
+"""Characters before a number that are searched for its neighbour and what leads it."""
 
 
 @dataclass(slots=True)
@@ -160,8 +162,9 @@ def neighbours(text: str) -> dict[str, Neighbours]:
     for match in VALUE.finditer(text):
         near = found[_value(match)]
         # A neighbour stands in the same clause, with nothing but spaces between.
-        near.before |= _telling(BEFORE.search(text[: match.start()]))
-        near.after |= _telling(AFTER.match(text[match.end() :]))
+        first = max(0, match.start() - NEAR)
+        near.before |= _telling(BEFORE.search(text, first, match.start()))
+        near.after |= _telling(AFTER.match(text, match.end()))
     return dict(found)
 
 
@@ -170,7 +173,7 @@ def sides(text: str) -> dict[str, set[str]]:
     something is ("atmost", "over", "to"), or "" where nothing does."""
     found: dict[str, set[str]] = defaultdict(set)
     for match in VALUE.finditer(text):
-        led = LED.search(text, max(0, match.start() - 24), match.start())
+        led = LED.search(text, max(0, match.start() - NEAR), match.start())
         word = led[1].lower() if led else ""
         found[_value(match)].add(SAME_SIDE.get(word, word))
     return dict(found)

@@ -33,14 +33,18 @@ CONTRACTIONS = (
     (re.compile(r"(?<=\w)['’]ll\b", re.I), " will"),
     (re.compile(r"(?<=\w)['’]ve\b", re.I), " have"),
     (re.compile(r"\bi['’]m\b", re.I), "I am"),
+    (re.compile(r"\b([Ii])m\b"), r"\1 am"),
+    (re.compile(r"\b([Ii]|you|we|they)ve\b"), r"\1 have"),
+    (re.compile(r"\b(you|they)re\b"), r"\1 are"),
 )
 POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
 
 SPELT = dict(
     zip(
-        "two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty"
-        " fifty sixty ninety".split(),
-        "2 3 4 5 6 7 8 9 10 11 12 15 20 30 40 50 60 90".split(),
+        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+        " sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
+        " ninety".split(),
+        "2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 30 40 50 60 70 80 90".split(),
         strict=True,
     )
 ) | dict(
@@ -55,16 +59,17 @@ OTHERWISE = SPELT | {digits: word for word, digits in SPELT.items()}
 MONTHS = (
     "january february march april may june july august september october november december".split()
 )
-MONTH = rf"({'|'.join(f'{m[:3]}(?:{m[3:]})?' for m in MONTHS)})\.?"
+MONTH = rf"({'|'.join(f'{m[:3]}(?:{m[3:]})?' for m in MONTHS)}|sept)\b\.?"
 DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
-DAY_FIRST = re.compile(rf"\b{DAY}\s+(?:of\s+)?{MONTH},?\s+(\d{{4}})\b", re.I)
-MONTH_FIRST = re.compile(rf"\b{MONTH}\s+{DAY},?\s+(\d{{4}})\b", re.I)
+DAY_FIRST = re.compile(rf"\b{DAY}\s+(?:of\s+)?{MONTH}(?:,?\s+(\d{{4}})\b)?", re.I)
+MONTH_FIRST = re.compile(rf"\b{MONTH}\s+{DAY}\b(?:,?\s+(\d{{4}})\b)?", re.I)
 YEAR_FIRST = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
-ALL_DIGITS = re.compile(r"\b(\d{1,2})[/.](\d{1,2})[/.](\d{4})\b")
+ALL_DIGITS = re.compile(r"\b(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})\b")
 
 GROUPED = re.compile(r"\b\d{1,3}(?:[,\u00a0\u202f]\d{3})+\b")
 UNGROUPED = re.compile(r"\b\d{4,18}\b")
 DECIMAL = re.compile(r"\b\d+\.\d+\b")
+THOUSANDS = re.compile(r"\b(\d{1,3})k\b", re.I)
 IDENTIFIER = re.compile(r"\b([A-Za-z]{1,5})[-–]?(\d+)\b|\b(\d+)[-–]?([A-Za-z]{1,2})\b")
 SPACED = re.compile(r"\b(\d+) ([A-Z])\b|\b([A-Z]{1,5}) (\d+)\b|\b[Ff]orm (\d+) ([a-z])\b")
 """An identifier in two pieces: "12 B", "ISO 27001"; in small letters only after "form"."""
@@ -72,6 +77,7 @@ ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)", re.I)
 
 SHORT_FORM = re.compile(r"\b[A-Z][A-Za-z]{0,8}[A-Z]s?\b|\b[A-Z]{2,10}\b")
 ACRONYM = re.compile(r"\b[A-Z]{2,5}\b")
+HASTY = re.compile(r"\b[A-Za-z]{2,5}\b")
 ROMAN = re.compile(r"[IVX]+")
 LONGEST_NAME = 6
 """Words of a name that has a short form, those between counted."""
@@ -86,6 +92,8 @@ BESIDE = 4
 """Words before and after one, with which it is looked for."""
 MOST_SHORT_FORMS = 10
 """Short forms of a question that are spelt out: each that is new takes milliseconds."""
+ENDINGS = ("s", "r", "rs", "er", "ers", "ing", "ly")
+"""What makes another word of one that stands there: "part-timers", where there is "part-time"."""
 LONG = 8
 """Letters from which on two slips are forgiven, and not one."""
 
@@ -131,13 +139,10 @@ class Vocabulary(Protocol):
 
 def understand(question: str, vocabulary: Vocabulary) -> Query:
     """Return what to search with for a question."""
-    text = question
-    for contraction, whole in CONTRACTIONS:
-        text = contraction.sub(whole, text)
-    text, corrections = _corrected(text, vocabulary)
+    text, corrections = _corrected(spelt_out(question), vocabulary)
     plain = POSSESSIVE.sub("", text)
-    forms = islice(dict.fromkeys(_short_forms(plain)), MOST_SHORT_FORMS)
-    names = {short: found[0] for short in forms if (found := vocabulary.meanings(short))}
+    forms = islice(dict.fromkeys(_short_forms(plain, vocabulary)), MOST_SHORT_FORMS)
+    names = {short: found[0] for short in forms if (found := _meanings(short, vocabulary))}
     embedded = text
     for short, name in names.items():
         if not vocabulary.is_word(short.lower()):
@@ -150,6 +155,18 @@ def understand(question: str, vocabulary: Vocabulary) -> Query:
         *_abbreviated(plain, vocabulary),
     ]
     return Query(text, embedded, tuple(dict.fromkeys(lookups)), tuple(corrections))
+
+
+def spelt_out(question: str) -> str:
+    """Return a question without contractions."""
+    for contraction, whole in CONTRACTIONS:
+        question = contraction.sub(whole, question)
+    return question
+
+
+def is_month(word: str) -> bool:
+    """Whether a word is the name of a month, whole or short."""
+    return bool(re.fullmatch(MONTH, word, re.IGNORECASE))
 
 
 def slips(word: str) -> int:
@@ -187,7 +204,8 @@ def _corrected(text: str, vocabulary: Vocabulary) -> tuple[str, list[Correction]
 def _may_be_a_slip(typed: str, vocabulary: Vocabulary) -> bool:
     if not SHORTEST <= len(typed) < LONGEST or (typed.isupper() and len(typed) <= LONG):
         return False
-    return not vocabulary.is_word(typed.lower())
+    roots = [root for end in ENDINGS if len(root := typed.lower().removesuffix(end)) >= SHORTEST]
+    return not vocabulary.is_word(typed.lower()) and not vocabulary.standing(roots)
 
 
 def _split(typed: str, vocabulary: Vocabulary) -> str | None:
@@ -230,9 +248,18 @@ def _nearest(typed: str, around: Sequence[str], vocabulary: Vocabulary) -> str |
     return max(tied, key=likelihood)[0]
 
 
-def _short_forms(text: str) -> Iterator[str]:
+def _short_forms(text: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """Yield what may be a short form: in capitals, or in a haste without any, no common word."""
     if not text.isupper():
         yield from (form for form in SHORT_FORM.findall(text) if not ROMAN.fullmatch(form))
+    if text.islower() or text.isupper():
+        plain = dict.fromkeys(w for w in HASTY.findall(text) if w.lower() not in STOP_WORDS)
+        yield from (word for word in plain if not vocabulary.is_word(word.lower()))
+
+
+def _meanings(short: str, vocabulary: Vocabulary) -> list[str]:
+    """Return what a short form stands for, also where it was typed in small letters."""
+    return vocabulary.meanings(short.upper() if short.islower() else short)
 
 
 def _abbreviated(text: str, vocabulary: Vocabulary) -> Iterator[str]:
@@ -268,6 +295,9 @@ def _other_spellings(text: str) -> Iterator[str]:
         yield f"{int(match[0]):,}".replace(",", " ")
     for match in DECIMAL.finditer(text):
         yield match[0].replace(".", " ")
+    for match in THOUSANDS.finditer(text):
+        yield f"{match[1]} 000"
+        yield f"{match[1]}000"
     for match in IDENTIFIER.finditer(text):
         if ORDINAL.fullmatch(match[0]):
             yield match[3]
@@ -285,16 +315,18 @@ def _joined_and_apart(one: str, other: str) -> tuple[str, str]:
     return f"{one}{other}".lower(), f"{one} {other}".lower()
 
 
-def _dates(text: str) -> Iterator[tuple[int, int, int]]:
-    """Yield (day, month, year) of each date; both readings of 03/04/2026."""
+def _dates(text: str) -> Iterator[tuple[int, int, int | None]]:
+    """Yield (day, month, year) of each date, None for a year that is not said; both readings of
+    03/04/2026."""
     for match in DAY_FIRST.finditer(text):
-        yield int(match[1]), _month(match[2]), int(match[3])
+        yield int(match[1]), _month(match[2]), int(match[3]) if match[3] else None
     for match in MONTH_FIRST.finditer(text):
-        yield int(match[2]), _month(match[1]), int(match[3])
+        yield int(match[2]), _month(match[1]), int(match[3]) if match[3] else None
     for match in YEAR_FIRST.finditer(text):
         yield int(match[3]), int(match[2]), int(match[1])
     for match in ALL_DIGITS.finditer(text):
-        one, other, year = map(int, match.groups())
+        one, other, year = int(match[1]), int(match[3]), int(match[4])
+        year += 2000 * (year < 100)
         yield one, other, year
         if one != other:
             yield other, one, year
@@ -304,13 +336,17 @@ def _month(name: str) -> int:
     return next(n for n, month in enumerate(MONTHS, start=1) if month[:3] == name[:3].casefold())
 
 
-def _ways_to_write(day: int, month: int, year: int) -> Iterator[str]:
+def _ways_to_write(day: int, month: int, year: int | None) -> Iterator[str]:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return
     name = MONTHS[month - 1]
+    end = "" if year is None else f" {year}"
     for written in (name, name[:3]):
-        yield f"{day} {written} {year}"
-        yield f"{written} {day} {year}"
+        for number in dict.fromkeys((f"{day}", f"{day:02}")):
+            yield f"{number} {written}{end}"
+        yield f"{written} {day}{end}"
+    if year is None:
+        return
     yield f"{year} {month:02} {day:02}"
     for one, other in ((day, month), (month, day)):
         yield f"{one:02} {other:02} {year}"

@@ -10,7 +10,7 @@ import numpy as np
 from retrieval.embedder import Embedder
 from retrieval.errors import LibraryBusy, LibraryUnreadable
 from retrieval.folding import folded, with_neighbours
-from retrieval.query import Query, understand
+from retrieval.query import Query, is_month, understand
 from retrieval.ranking import Asked, Proposed, asked_stems, promise, scores
 from retrieval.rows import Ids
 from retrieval.segments import Segments
@@ -211,13 +211,13 @@ class Snapshot:
     def unknown(self, text: str) -> list[str]:
         """Return the telling words of a text that no passage has in any form, each once.
 
-        Single letters are what is left of contractions, numbers are written in many ways, and
-        scripts without spaces have no words.
+        Single letters are what is left of contractions, numbers and months are written in many
+        ways, and scripts without spaces have no words.
         """
         found = dict.fromkeys(content_words(text))
         telling = [w for w in found if len(w) > 1 and w.isalpha() and not SPACELESS.search(w)]
-        counts = self._vocabulary.counts({stem(word) for word in telling})
-        return [word for word in telling if not counts.get(stem(word))]
+        there = self._vocabulary.standing(telling)
+        return [word for word in telling if word not in there and not is_month(word)]
 
     def _affordable(self, phrases: Sequence[str], *, meant: bool) -> list[str]:
         """Return what to look up: all, or the rarest that a large library has not too often; none

@@ -22,6 +22,8 @@ LONGEST_READ = 20
 SHORTEST_STEM = 3
 LONGEST_SUFFIX = 3
 DEFINITIONS_READ = 20
+RARE = 50
+"""Passages that hold a stem, from which on one is taken to be answered from."""
 COUNTS_KEPT = 100_000
 
 
@@ -35,6 +37,7 @@ class LibraryVocabulary:
         self._meanings: dict[str, list[str]] = {}
         self._stems: dict[str, dict[str, int]] = {}
         self._counts: dict[str, int] = {}
+        self._living: dict[str, bool] = {}
 
     def counts(self, stems: Iterable[str]) -> dict[str, int]:
         """Return how many passages hold each stem; counting is slow for common ones, so what
@@ -52,7 +55,15 @@ class LibraryVocabulary:
     def standing(self, asked: Sequence[str]) -> set[str]:
         """Return those of the words that stand somewhere in the library."""
         there = self.counts(stem(word) for word in asked)
-        return {word for word in asked if there[stem(word)]}
+        return {word for word in asked if there[stem(word)] and self._lives(stem(word))}
+
+    def _lives(self, term: str) -> bool:
+        """Whether it is not only withdrawn passages that hold a stem, which are counted as well."""
+        if self._counts.get(term, 0) > RARE:
+            return True
+        if term not in self._living:
+            self._living[term] = bool(self._store.texts_with(term, self._generation, 1))
+        return self._living[term]
 
     def is_word(self, word: str) -> bool:
         """Whether the embedder reads it as one piece, which it does with common words."""

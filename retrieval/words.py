@@ -45,12 +45,13 @@ STEMMERS = {
 # The function words of English, and what is left of "dog's": they say how a question is put, not
 # what it is about.
 STOP_WORDS = frozenset(
-    """a about after all also am an and any are as at be because been before being between both but
-    by can could did do does doing done during each for from further had has have having he her
-    here hers him his how i if in into is it its itself just me more most my no nor not of off
-    on once only or other our out over own please s same she should so some such than that the
-    their them then there these they this those through to too under until up us was we were
-    what when where which while who whom whose why will with would you your""".split()
+    """a about after all also am an and any are as at be because been before being between both
+    but by can could did do does doing done during each for from further had has have having he
+    hello her here hers hey hi him his how i if in into is it its itself just me more most my
+    no nor not of off on once only or other our out over own please pls plz s same she should
+    so some such than thank thanks that the their them then there these they this those through
+    thx to too under until up us was we were what when where which while who whom whose why
+    will with would you your""".split()
 )
 
 

@@ -364,6 +364,16 @@ def test_both_trials_of_a_question_are_left_out_together_also_after_one_has_none
         assert all(whole[number] == count for number, count in numbers.items())
 
 
+def test_what_lies_beyond_all_that_a_decision_was_fitted_to_counts_no_further() -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(200, 2))
+    decision = calibration.fitted(1.0, rows, rows[:, 0] > 0)
+
+    low, high, higher = decision.probabilities(np.array([[-9.0, 0.0], [9.0, 0.0], [99.0, 0.0]]))
+
+    assert low < 0.5 < high == higher
+
+
 def test_a_library_with_nothing_left_when_a_document_is_held_out_is_refused(
     shelf: Shelf, tmp_path: Path
 ) -> None:

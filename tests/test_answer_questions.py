@@ -48,6 +48,27 @@ from tests.conftest import JUDGE, Shelf
             "What does a dog licence cost and which form do I need?",
             ["What does a dog licence cost?", "which form do I need?"],
         ),
+        ("whats the fee? whens it due?", ["what is the fee?", "when is fee due?"]),
+        (
+            "1) How long must a password be? 2) Who do I call?",
+            ["How long must a password be?", "Who do I call?"],
+        ),
+        (
+            "How long must a password be; how many days of leave do I get?",
+            ["How long must a password be?", "how many days of leave do I get?"],
+        ),
+        (
+            "How long must a password be, when is it changed and who do I tell if it leaks?",
+            [
+                "How long must a password be?",
+                "when is password changed?",
+                "who do I tell if password leaks?",
+            ],
+        ),
+        (
+            "Who wrote the report and when was she hired?",
+            ["Who wrote the report?", "Who wrote the report? when was she hired?"],
+        ),
     ],
 )
 def test_several_questions_are_cut_apart_and_each_stands_alone(
@@ -131,6 +152,40 @@ def test_one_question_stays_one(question: str) -> None:
             "Who founded Apple? When did he die?",
         ),
         (["How much leave do officers get?"], "Thanks!", "Thanks!"),
+        (
+            ["How much annual leave do officers get?"],
+            "What about sick leave?",
+            "How much sick leave do officers get?",
+        ),
+        (
+            ["What is the fee for a dog licence?"],
+            "And a cat licence?",
+            "What is the fee for a cat licence?",
+        ),
+        (["Can officers claim mileage?"], "And for mayors?", "Can mayors claim mileage?"),
+        (
+            ["Can a senior manager approve overtime?"],
+            "And for directors?",
+            "Can directors approve overtime?",
+        ),
+        (
+            ["Can the night manager claim overtime?"],
+            "And for directors?",
+            "Can the night manager claim overtime? And for directors?",
+        ),
+        (
+            ["What is inference?", "What is training?"],
+            "What is the difference between them?",
+            "What is the difference between inference and training?",
+        ),
+        (["Can sick leave be carried over?"], "When does it end?", "When does sick leave end?"),
+        (["What is the parking fee?"], "Who is the mayor?", "Who is the mayor?"),
+        (["What is the parking fee?"], "Is there a canteen?", "Is there a canteen?"),
+        (
+            ["What is the parking fee?"],
+            "Is there a deadline?",
+            "Is there a deadline (parking fee)?",
+        ),
     ],
 )
 def test_a_follow_up_is_put_in_words_that_stand_alone(
@@ -196,6 +251,32 @@ def test_each_of_several_questions_is_answered_on_its_own_evidence(fees: Shelf) 
     assert "The yearly fee for a dog licence is £12." in quotes
     assert "A dog licence lasts one year." in quotes
     assert answer.unanswered == ()
+
+
+@pytest.mark.parametrize("follow_up", ["bananas", "Why?", "Tell me more", "and a cat?"])
+def test_what_a_follow_up_adds_is_not_answered_with_what_was_said_before(
+    fees: Shelf, follow_up: str
+) -> None:
+    answerer = Answerer(
+        fees.library, None, judgement=judged_by(fees.embedder, JUDGE), passages=10, threshold=0.5
+    )
+    before = "What is the yearly fee for a dog licence?"
+
+    assert answerer.answer(Ask(before)).status is Status.QUOTED
+    answer = answerer.answer(Ask(follow_up, earlier=(before,)))
+
+    assert answer.status is Status.NOT_FOUND
+    assert answer.hint is not None and "whole question" in answer.hint
+
+
+def test_what_takes_up_what_a_follow_up_adds_is_quoted(fees: Shelf) -> None:
+    answerer = Answerer(
+        fees.library, None, judgement=judged_by(fees.embedder, JUDGE), passages=10, threshold=0.01
+    )
+
+    answer = answerer.answer(Ask("and guide dogs?", earlier=("Who needs a licence?",)))
+
+    assert answer.citations[0].quote == "Guide dogs need no licence."
 
 
 def test_what_the_documents_do_not_answer_of_several_questions_is_named(fees: Shelf) -> None:

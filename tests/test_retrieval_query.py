@@ -67,6 +67,23 @@ def test_a_short_form_is_looked_up_with_what_the_documents_say_it_means(handbook
     assert "Personal Protective Equipment (PPE)" in query.embedded
 
 
+@pytest.mark.parametrize("question", ["what ppe do i need", "WHAT PPE DO I NEED"])
+def test_a_short_form_is_known_in_a_question_that_has_no_capitals_to_tell_it_by(
+    question: str, handbook: Shelf
+) -> None:
+    assert "personal protective equipment" in understood(handbook, question).lookups
+
+
+def test_a_word_made_of_one_that_stands_there_is_no_slip(handbook: Shelf) -> None:
+    assert understood(handbook, "and for part-timers?").corrections == ()
+
+
+def test_neither_months_nor_what_is_said_in_greeting_is_called_unknown(handbook: Shelf) -> None:
+    said = understood(handbook, "hi, im asking if leave is paid 3 Mar pls").text
+
+    assert handbook.library.snapshot().unknown(said) == ["asking"]
+
+
 def test_a_short_form_inside_a_longer_word_is_left_as_it_is(handbook: Shelf) -> None:
     query = understood(handbook, "Is the XPPEX beside the PPE?")
 
@@ -84,6 +101,8 @@ def test_no_word_is_mended_with_one_that_stands_only_in_what_was_withdrawn(
     handbook.library.withdraw([secret.id])
 
     assert understood(handbook, "what is zonquarck").text == "what is zonquarck"
+    assert understood(handbook, "what is projectzonquark").text == "what is projectzonquark"
+    assert handbook.library.snapshot().unknown("what is zonquark") == ["zonquark"]
 
 
 def test_a_run_of_letters_that_is_no_word_costs_no_search_for_one(
@@ -135,6 +154,12 @@ def test_a_name_is_looked_up_with_its_short_form(handbook: Shelf) -> None:
         ("due 03/03/2026", "3 march 2026"),
         ("due 2026-03-03", "march 3 2026"),
         ("due March 3rd, 2026", "2026 03 03"),
+        ("due 03-03-2026", "3 march 2026"),
+        ("due 3/3/26", "3 march 2026"),
+        ("due Sept 3, 2026", "03 september 2026"),
+        ("on 3 Mar", "3 march"),
+        ("over £75k", "75 000"),
+        ("fourteen days", "14"),
     ],
 )
 def test_numbers_dates_and_identifiers_are_looked_up_however_they_are_written(
