@@ -31,8 +31,11 @@ FILE = "calibration.json"
 FOLDS = 5
 LEAST_QUESTIONS = 30
 """With fewer, a fit says more about chance than about the library."""
+LEAST_HELD_OUT = 10
 STRENGTHS = (0.01, 0.1, 1.0)
 """How far the features may be weighed anew (the C of the regression)."""
+LEAST_SPREAD = 1e-5
+"""With less a feature is the same of all questions."""
 BEYOND = (1, 99)
 """Percentiles of a feature that bound what it counts for."""
 
@@ -56,6 +59,7 @@ class Calibration:
     embedder: str
     generation: int
     questions: int
+    held_out: int
     cost: float
     threshold: float
     decision: dict[str, Any]
@@ -84,7 +88,12 @@ def saved(home: Path, scorer: EvidenceScorer, embedder: str) -> tuple[Regression
         features = decision_features(scorer)
         if data["decision"]["features"] != list(features):
             return None  # made by another release
-        return Regression(data["decision"], len(features)), float(data["threshold"])
+        threshold = float(data["threshold"])
+        decision = Regression(data["decision"], len(features))
+        told = decision.logits(np.zeros((1, len(features))))
+        if not (0 <= threshold <= 1 and np.isfinite(told).all()):
+            raise ValueError("it has a number that cannot be")
+        return decision, threshold
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise CalibrationImpossible(
             f"{path} cannot be read ({problem}). Delete it, or run `footnote calibrate` again."
@@ -107,6 +116,7 @@ def calibrate(
     rows = np.array([trial.row for trial in found])
     right = np.array([trial.right for trial in found])
     questions = sum(trial.answerable for trial in found)
+    held_out = len(found) - questions
     if questions == len(found) and questions:
         raise CalibrationImpossible(
             "With the document that answers a question held out, there is nothing left to find:"
@@ -117,6 +127,11 @@ def calibrate(
             f"There are {questions} questions, {int(right.sum())} of them answered rightly."
             f" At least {LEAST_QUESTIONS} are needed, and some answered each way: add documents,"
             " or give a file of questions."
+        )
+    if held_out < LEAST_HELD_OUT:
+        raise CalibrationImpossible(
+            f"Of {questions} questions only {held_out} cannot be answered any more with their"
+            f" document held out. At least {LEAST_HELD_OUT} are needed: add documents."
         )
     prior = decision_for(scorer)
     ways: list[Way] = [partial(fitted, strength) for strength in STRENGTHS]
@@ -130,6 +145,7 @@ def calibrate(
         embedder=embedder,
         generation=generation,
         questions=questions,
+        held_out=held_out,
         cost=cost,
         threshold=round(threshold, 4),
         decision={"features": list(decision_features(scorer)), **way(rows, right).data},
@@ -157,7 +173,7 @@ def fitted(
     least, most = np.percentile(rows, BEYOND, axis=0)
     rows = rows.clip(least, most)
     mean, scale = rows.mean(0), rows.std(0)
-    scale[scale == 0] = 1.0
+    scale[scale < LEAST_SPREAD] = 1.0
     model = LogisticRegression(C=strength, max_iter=1000)
     model.fit((rows - mean) / scale, right, sample_weight=importance)
     return Regression(

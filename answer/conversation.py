@@ -97,7 +97,7 @@ def adds(question: str, asked: str) -> frozenset[str] | None:
 
 
 def takes_up(added: frozenset[str], text: str) -> bool:
-    """Whether a text has half of the stems that a question adds; none takes up what adds nothing."""
+    """Whether a text has half of the stems that a question adds; of no stems none has half."""
     return bool(added) and 2 * len(added & {stem(word) for word in words(text)}) >= len(added)
 
 

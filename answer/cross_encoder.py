@@ -10,6 +10,8 @@ import numpy as np
 from answer.errors import JudgeUnavailable
 from answer.evidence import DECISION_FEATURES, Candidate, Close, FeatureScorer, Matrix, Scores
 from retrieval import Embedder
+from retrieval.embedder import fingerprint
+from retrieval.errors import EmbedderUnavailable
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -30,11 +32,17 @@ class CrossEncoderScorer:
     def __init__(self, model: str, embedder: Embedder) -> None:
         folder = Path(model).expanduser()
         if not folder.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") > 1):
-            raise JudgeUnavailable(f"There is no cross-encoder at {model}: not a folder.")
+            raise JudgeUnavailable(
+                f"There is no cross-encoder at {model}: not a folder. Check FOOTNOTE_JUDGE."
+            )
         self._features = FeatureScorer(embedder)
         self._lock = threading.Lock()
         self._model = _load(str(folder) if folder.is_dir() else model)
-        self.name = f"cross-encoder {model}"
+        self.name = (
+            f"cross-encoder {folder.name}@{_digest(folder)}"
+            if folder.is_dir()
+            else (f"cross-encoder {model}")
+        )
 
     def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Scores:
         """Return one logit a candidate; those that are not read come after those that are."""
@@ -57,6 +65,14 @@ class CrossEncoderScorer:
         return np.asarray(logits, np.float64).reshape(len(pairs))
 
 
+def _digest(folder: Path) -> str:
+    """Return the start of the SHA-256 of a model's weights: a calibration counts for these."""
+    try:
+        return fingerprint(folder)[:12]
+    except EmbedderUnavailable as problem:
+        raise JudgeUnavailable(f"{problem} Check FOOTNOTE_JUDGE.") from problem
+
+
 def _load(source: str) -> "CrossEncoder":
     from sentence_transformers import CrossEncoder
     from torch.nn import Identity
@@ -68,8 +84,15 @@ def _load(source: str) -> "CrossEncoder":
             source, device="cpu", trust_remote_code=False, activation_fn=Identity()
         )
     except Exception as problem:
-        raise JudgeUnavailable(f"The cross-encoder {source} could not be loaded: {problem}") from (
-            problem
+        raise JudgeUnavailable(
+            f"The cross-encoder {source} could not be loaded: {problem} Check FOOTNOTE_JUDGE."
+        ) from problem
+    made_as = getattr(model.config, "architectures", None) or ()
+    if not any(name.endswith("ForSequenceClassification") for name in made_as):
+        # Anything else is given a head of random numbers, and would be taken at its word.
+        raise JudgeUnavailable(
+            f"The model {source} is no cross-encoder: it has no head that was trained to score."
+            " Check FOOTNOTE_JUDGE; an embedding model belongs in FOOTNOTE_EMBEDDER."
         )
     if model.num_labels != 1:
         raise JudgeUnavailable(

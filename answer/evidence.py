@@ -8,6 +8,7 @@ beside this file; `scripts/fit_evidence.py` fits them and says on what, and `foo
 fits the regression to a library.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -213,7 +214,6 @@ class Regression:
 class FeatureScorer:
     """Weighs a sentence's features, and for the best how its words meet those of the question."""
 
-    name = "features"
     tells = MATCHES
 
     def __init__(
@@ -226,6 +226,12 @@ class FeatureScorer:
         self._embedder = embedder
         self._ranking = ranking or Regression(_bundled()["ranking"], len(FEATURES))
         self._reading = reading or Regression(_bundled()["reading"], 1 + len(MATCHES))
+        self.name = f"features.{digest_of(_bundled())}"
+
+    @property
+    def ranking(self) -> dict[str, Any]:
+        """The weights of FEATURES."""
+        return self._ranking.data
 
     def score(self, question: str, candidates: Sequence[Candidate], rows: Matrix) -> Scores:
         """Return one logit a candidate."""
@@ -464,6 +470,11 @@ def _within(sentence: Span, span: Span | None) -> Span | None:
 def _bundled() -> dict[str, Any]:
     data: dict[str, Any] = json.loads(WEIGHTS.read_text(encoding="utf-8"))
     return data
+
+
+def digest_of(weights: dict[str, Any]) -> str:
+    """Return the start of a hash: what was calibrated with other weights does not count."""
+    return hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def sigmoid(logits: Matrix) -> Matrix:

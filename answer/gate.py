@@ -15,7 +15,7 @@ from typing import Protocol
 from answer.clauses import flipped, misplaced
 from answer.omissions import omitted
 from answer.types import Evidence
-from answer.values import comparable, names_in, neighbours, sides
+from answer.values import comparable, names_in, neighbours, plain_letters, sides
 from retrieval.ranking import stems_of
 from retrieval.words import STOP_WORDS, content_words, stem, words
 
@@ -233,9 +233,9 @@ def _out_of_time(text: str, quote: str) -> bool:
 def _modals(text: str) -> dict[str, set[int]]:
     """Return which of MAY, MUST and SHOULD leads each verb, by its stem."""
     found: dict[str, set[int]] = {}
-    for match in MODAL.finditer(MAY_MONTH.sub("", text)):
-        kind = next(n for n, some in enumerate((MAY, MUST, SHOULD)) if match[1].lower() in some)
-        found.setdefault(stem(match[2].lower()), set()).add(kind)
+    for match in MODAL.finditer(plain_letters(MAY_MONTH.sub("", text))):
+        kind = next(n for n, some in enumerate((MAY, MUST, SHOULD)) if match[1] in some)
+        found.setdefault(stem(match[2]), set()).add(kind)
     return found
 
 

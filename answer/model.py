@@ -74,7 +74,7 @@ def find_model(model: str | None) -> Path:
             f"The model {path} cannot be opened: {problem.strerror}. Check FOOTNOTE_MODEL."
         ) from problem
     if magic != b"GGUF":
-        raise ModelUnavailable(f"The model {path} is not a GGUF file.")
+        raise ModelUnavailable(f"The model {path} is not a GGUF file. Set FOOTNOTE_MODEL to one.")
     return path
 
 
@@ -83,7 +83,10 @@ def _bundled() -> Path:
     # The package is never imported: its module wants a command-line tool we do not install.
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModelUnavailable(f"The package {package} with the bundled model is not installed.")
+        raise ModelUnavailable(
+            f"The package {package} with the bundled model is not installed. Run scripts/setup, or"
+            " set FOOTNOTE_MODEL to a .gguf file."
+        )
     return Path(spec.submodule_search_locations[0], file)
 
 

@@ -102,7 +102,7 @@ def bare_phrase(phrase: str) -> str:
 
 
 def noun_phrase_like(phrase: str, question: str) -> str | None:
-    """Return the phrase of a question that ends as another does: "annual leave" for "sick leave"."""
+    """Return the phrase of a question that ends as another one: "annual leave" for "sick leave"."""
     said = TOKEN.findall(phrase)
     if not 1 < len(said) <= LONGEST_PHRASE or {word.lower() for word in said} & FUNCTION:
         return None

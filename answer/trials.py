@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from answer.evidence import Candidate, Judgement, Matrix
 from answer.model import LanguageModel, Message
+from answer.values import said_in
 from retrieval import Document, Filters, Hit, Span
+from retrieval.instructions import orders_of
 from retrieval.ranking import asked_stems, stems_of
 from retrieval.snapshot import Snapshot
 
@@ -76,7 +78,12 @@ def written_questions(
         if not passage.sentences:
             continue
         span, sentence = rng.choice([*zip(passage.sentences, passage.quotable, strict=True)])
-        if (document.id, span) in tried or not _worth_asking(sentence):
+        at = passage.sentences.index(span)
+        if (
+            (document.id, span) in tried
+            or not _worth_asking(sentence)
+            or orders_of(passage)[at]  # which no model is shown
+        ):
             continue
         tried.add((document.id, span))
         question = _question(model, sentence)
@@ -106,9 +113,11 @@ def trials(
         hits = more[:passages]
         copies = {d.id for hit in more for d in _copies(hit, one.document_id)}
         answer = one.span
+        said = None
         if judged := judgement.judge(asked, hits):
             best = judged.candidates[judged.order[0]]
             right = _is_right(best, one)
+            said = said_in(best.text) if right else None
             if right and best.hit.document.id == one.document_id:
                 answer = answer or best.span
             found.append(Trial(number, judged.decision, right, answerable=True))
@@ -117,7 +126,9 @@ def trials(
             without = Filters(except_ids=(one.document_id, *copies))
             left = [*snapshot.search(asked, limit=passages, filters=without)]
         if judged := judgement.judge(asked, left[:passages]):
-            found.append(Trial(number, judged.decision, right=False, answerable=False))
+            best = judged.candidates[judged.order[0]]
+            if said is None or said_in(best.text) != said:  # else it is there after all
+                found.append(Trial(number, judged.decision, right=False, answerable=False))
         follow(number)
     return found
 

@@ -204,6 +204,12 @@ def dates_alike(text: str) -> str:
     return text
 
 
+def plain_letters(text: str) -> str:
+    """Return a text in small letters, without those that only match others where capitals do not
+    matter: the "İ", "ı" and "ſ" of "SİX" and "nıne"."""
+    return text.casefold().replace("ı", "i").replace("\u0307", "")
+
+
 def names_in(text: str) -> list[str]:
     """Return the capitalised names of a text; a sentence's first word alone is not one."""
     names = []
@@ -269,7 +275,7 @@ def _value(match: re.Match[str]) -> str:
 
 
 def _canonical(number: str) -> str:
-    if (low := number.lower().replace("ſ", "s")) in SPELT:
+    if (low := plain_letters(number)) in SPELT:
         return SPELT[low]
     if number.count(".") > 1 and number[-1].isdigit():
         return number  # of a version, or a section

@@ -122,7 +122,9 @@ class Extract:
         The data comes from a process that read an untrusted file; ValueError if it is odd.
         """
         text = _sound(data["text"])
-        blocks = tuple(Block(int(a), int(b), int(c), _sound(d)) for a, b, c, d in data["blocks"])
+        blocks = tuple(
+            Block(int(a), int(b), int(c), titled(_sound(d))) for a, b, c, d in data["blocks"]
+        )
         edges = [edge for block in blocks for edge in (block.start, block.stop)]
         if edges != sorted(edges) or (edges and not 0 <= edges[0] <= edges[-1] <= len(text)):
             raise ValueError("blocks out of order")
@@ -138,7 +140,7 @@ class Extract:
         if not all(0 <= count <= MOST_TABLES for count in (tables, *(n.tables for n in notes))):
             raise ValueError("no such number of tables")
         return cls(
-            title=_sound(data["title"]),
+            title=titled(_sound(data["title"])),
             text=text,
             blocks=blocks,
             page_starts=pages,
@@ -160,6 +162,18 @@ class Stated:
 
 
 NOTHING_STATED = Stated()
+
+
+LONGEST_TITLE = 300
+"""Characters: it is stored and embedded with every passage and sentence."""
+
+
+def titled(text: str) -> str:
+    """Return a title on one line, cut at a word if it is too long."""
+    title = " ".join(text.split())
+    if len(title) <= LONGEST_TITLE:
+        return title
+    return f"{title[:LONGEST_TITLE].rpartition(' ')[0] or title[:LONGEST_TITLE]}…"
 
 
 class Draft:
@@ -191,7 +205,7 @@ class Draft:
         if not (text := clean(text).strip()):
             return
         start, stop = self._length, self._length + len(text)
-        title = " ".join(text.split()) if level else ""
+        title = titled(text) if level else ""
         self._blocks.append(Block(start, stop, level, title))
         self._parts.append(text)
         self._length = stop + len(SEPARATOR)
@@ -227,7 +241,7 @@ class Draft:
         pages = tuple(min(start, len(text)) for start in self._page_starts)
         first = next((b.title for b in self._blocks if b.level), "")
         return Extract(
-            title=" ".join(clean(title).split()) or first,
+            title=titled(clean(title)) or first,
             text=text,
             blocks=or_all_text(self._blocks),
             page_starts=pages,

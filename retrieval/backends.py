@@ -267,7 +267,7 @@ def _load(folder: Path, label: str) -> "SentenceTransformer":
         return SentenceTransformer(str(folder), device="cpu", trust_remote_code=False)
     except Exception as problem:
         raise EmbedderUnavailable(
-            f"The embedding model {label} could not be loaded: {problem}"
+            f"The embedding model {label} could not be loaded: {problem} Check FOOTNOTE_EMBEDDER."
         ) from problem
 
 

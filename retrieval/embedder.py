@@ -82,7 +82,7 @@ class SentenceTransformerEmbedder:
     def name(self) -> str:
         """The model's own name and the start of the SHA-256 of its weights."""
         if self._name is None:
-            self._name = f"{Path(self._label).name}@{_fingerprint(self._folder)[:12]}"
+            self._name = f"{Path(self._label).name}@{fingerprint(self._folder)[:12]}"
         return self._name
 
     @property
@@ -120,8 +120,8 @@ class SentenceTransformerEmbedder:
         if self._runs is None:
             with self._lock:
                 if self._runs is None:
-                    fingerprint = self.name.rpartition("@")[2]
-                    self._runs = backend_of(self._folder, self._label, self._graphs, fingerprint)
+                    revision = self.name.rpartition("@")[2]
+                    self._runs = backend_of(self._folder, self._label, self._graphs, revision)
         return self._runs
 
 
@@ -134,7 +134,9 @@ def _find(model: str | None) -> Path:
     if (folder := Path(model).expanduser()).is_dir():
         return folder
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise EmbedderUnavailable(f"There is no embedding model at {model}: not a folder.")
+        raise EmbedderUnavailable(
+            f"There is no embedding model at {model}: not a folder. Check FOOTNOTE_EMBEDDER."
+        )
     return _fetch(model)
 
 
@@ -161,7 +163,7 @@ def _stated_length(folder: Path) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """Return the SHA-256 of a model's weights, which stand for its revision."""
     weights = sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")])
     if not weights:

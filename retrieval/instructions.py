@@ -43,7 +43,7 @@ STRONG = {
     ),
     "markup": (
         r"<\|[a-z_]{2,20}\|>|\[/?inst\]|<</?sys>>|</?(?:start|end)_of_turn>"
-        r"|#{2,} ?(?:instructions?|system|response|human|assistant|user)\b ?:?"
+        r"|(?<!#)#{2,} ?(?:instructions?|system|response|human|assistant|user)\b ?:?"
         r"|</?(?:system|assistant|user_query|prompt|instructions?)>"
     ),
     "role": r"\b(?:system|developer|hidden|secret|admin(?:istrator)?) (?:prompt|override) ?:",

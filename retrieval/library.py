@@ -25,6 +25,7 @@ from retrieval.errors import (
 from retrieval.files import Originals, make_folder
 from retrieval.folding import MOST_MERGED
 from retrieval.labels import Labels, Relabel
+from retrieval.ranking import Asked
 from retrieval.rows import Ids, Rows, Selection
 from retrieval.segments import Segment, to_merge, write_segment
 from retrieval.snapshot import Snapshot
@@ -111,7 +112,9 @@ class Library:
                 )
             return self._newest
 
-    def search(self, query: str, *, limit: int = 8, filters: Filters | None = None) -> list[Hit]:
+    def search(
+        self, query: str | Asked, *, limit: int = 8, filters: Filters | None = None
+    ) -> list[Hit]:
         """Return the passages that bear most on a query, best first; neighbours are one hit."""
         snapshot = self.snapshot()
         hits = snapshot.search(query, limit=MOST_MERGED * limit, filters=filters)

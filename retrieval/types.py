@@ -1,6 +1,7 @@
 """What the library holds and what a search returns."""
 
 import hashlib
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -313,7 +314,7 @@ class Filters:
             and (self.date_to is None or "" < document.date <= self.date_to)
             and (not self.groups or _meet(self.groups, (document.group,)))
             and (not self.tags or _meet(self.tags, document.tags))
-            and (self.folder is None or _within(document.path, self.folder))
+            and (self.folder is None or _within(document, self.folder))
         )
 
 
@@ -342,8 +343,13 @@ class Hit:
         return " › ".join((self.document.title, *self.passage.heading))
 
 
-def _within(path: str, folder: str) -> bool:
-    return f"{path}/".startswith(f"{folder.rstrip('/')}/".removeprefix("/"))
+def _within(document: Document, folder: str) -> bool:
+    """Whether a document is in a folder, named as its path is shown or as it is on disk."""
+    wanted = posixpath.normpath(folder)
+    if wanted in (".", "/", "//"):
+        return True
+    shown = f"{document.path}/".startswith(f"{wanted.removeprefix('/')}/")
+    return shown or (wanted.startswith("/") and f"{document.source}/".startswith(f"{wanted}/"))
 
 
 def _meet(wanted: Sequence[str], given: Sequence[str]) -> bool:

@@ -22,6 +22,7 @@ LONGEST_READ = 20
 SHORTEST_STEM = 3
 LONGEST_SUFFIX = 3
 DEFINITIONS_READ = 20
+MEANINGS_KEPT = 10_000
 RARE = 50
 """Passages that hold a stem, from which on one is taken to be answered from."""
 COUNTS_KEPT = 100_000
@@ -120,15 +121,18 @@ class LibraryVocabulary:
 
     def meanings(self, short: str) -> list[str]:
         """Return the names that the documents say a short form stands for, commonest first."""
-        if short not in self._meanings:
+        if len(self._meanings) > MEANINGS_KEPT:
+            self._meanings = {}  # anyone may ask for any
+        known = self._meanings  # another thread may begin anew meanwhile
+        if short not in known:
             texts = self._store.texts_saying(
                 short, (f"({short})", f"{short} ("), self._generation, DEFINITIONS_READ
             )
             found = [name for text in texts for name in definitions(short, text)]
             names = {name.lower(): name for name in found}
             ordered = sorted(names, key=[name.lower() for name in found].count, reverse=True)
-            self._meanings[short] = [names[name] for name in ordered]
-        return self._meanings[short]
+            known[short] = [names[name] for name in ordered]
+        return known[short]
 
 
 def definitions(short: str, text: str) -> list[str]:

@@ -77,16 +77,19 @@ class Asked:
     kind: str
     answerable: bool
     right: Callable[[Evidence], bool]
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What was found for a question: which of the eight best sentences hold an answer, in order,
-    the probability that the best does, and the seconds it took to judge."""
+    the probability that the best does, the seconds it took to judge, and whether the words that
+    are pointed out in the best hold an accepted answer; None if none are."""
 
     holds: tuple[bool, ...]
     probability: float
     seconds: float
+    marked: bool | None
 
 
 def main() -> None:
@@ -97,6 +100,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rows, within four minutes")
     parser.add_argument("--write", action="store_true", help="write docs/judge.md")
     given = parser.parse_args()
+    if given.quick and given.write:
+        parser.error("--quick measures too little to be written")
     stay_offline(Settings())
     keeping = nullcontext(given.home) if given.home else tempfile.TemporaryDirectory()
     with keeping as folder:
@@ -198,7 +203,13 @@ def _overlap(row: Row, said: Told) -> float | None:
 
 def _support(kit: Path, judge: Judge, most: int | None) -> dict[str, Any]:
     """Return the area of claims borne out against others, of each source."""
-    rows = judge_data.claims(kit, "dev")
+    known = judge_data.claims(kit, "train")
+    seen = {_plain(row[name]) for row in known for name in ("claim", "evidence")}
+    rows = [
+        row
+        for row in judge_data.claims(kit, "dev")
+        if not {_plain(row["claim"]), _plain(row["evidence"])} & seen
+    ]
     if most is not None:
         order = sorted(rows, key=lambda row: row["source"] != "wice")
         rows = order[:most]
@@ -215,14 +226,20 @@ def _support(kit: Path, judge: Judge, most: int | None) -> dict[str, Any]:
         for row, pair in zip(some, pairs, strict=True):
             by_claim[row["claim"]].append(pair)  # rows of one claim are drawn together
         auc = area(pairs)
+        error, _ = _reliability(said, borne)
         line[source] = {
             "rows": len(some),
             "claims": len(by_claim),
             "auc": auc,
             "between": None if auc is None else interval([*by_claim.values()], _area_of_groups),
             "without": area(list(zip(borne, words, strict=True))),
+            "calibration_error": error,
         }
     return line
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
 
 
 def _area_of_groups(groups: Sequence[Sequence[tuple[bool, float]]]) -> float | None:
@@ -266,6 +283,7 @@ def _end_to_end(
         figures[f"calibration_error{name}"], bins = _reliability(probabilities, right)
         if not name:
             figures["reliability"] = bins
+            figures |= _marked([look for q, look in both if q.answers])
     gained = [
         float(a.holds[:1] == (True,)) - float(b.holds[:1] == (True,))
         for q, a, b in zip(questions, looks[""], looks["_without"], strict=True)
@@ -277,6 +295,14 @@ def _end_to_end(
     figures["ms"] = {"judged": milliseconds(whole), "more_than_without": milliseconds(spent)}
     library.close()
     return figures
+
+
+def _marked(looks: Sequence[Look]) -> dict[str, float | None]:
+    """Return in what share of the best sentences that are right words are pointed out, and how
+    many of these hold an accepted answer."""
+    right = [look.marked for look in looks if look.holds[:1] == (True,)]
+    marks = [marked for marked in right if marked is not None]
+    return {"marked": share([m is not None for m in right]), "marked_right": share(marks)}
 
 
 def _elsewhere(
@@ -297,7 +323,13 @@ def _set(file: Path) -> list[Asked]:
     """Return the questions of a file; right is a sentence that holds an accepted answer."""
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return [
-        Asked(row["question"], row["kind"], bool(row["answers"]), partial(_holds, row["answers"]))
+        Asked(
+            row["question"],
+            row["kind"],
+            bool(row["answers"]),
+            partial(_holds, row["answers"]),
+            tuple(row["answers"]),
+        )
         for row in rows
     ]
 
@@ -343,7 +375,13 @@ def _look(asking: Asked, library: Library, judgement: Judgement) -> Look:
     found = judgement.select(asked, hits, EIGHT)
     seconds = time.perf_counter() - began
     holds = tuple(asking.right(evidence) for evidence in found)
-    return Look(holds, found[0].probability if found else 0.0, seconds)
+    probability, marked = 0.0, None
+    if found:
+        probability, span = found[0].probability, found[0].answer
+        if span is not None:
+            pointed_out = found[0].text[span[0] - found[0].start : span[1] - found[0].start]
+            marked = judge_data.holds(asking.answers, pointed_out)
+    return Look(holds, probability, seconds, marked)
 
 
 def _holds(answers: Sequence[str], evidence: Evidence) -> bool:

@@ -247,12 +247,13 @@ def _fused(snapshot: Snapshot, asked: Asked) -> Mapping[int, float]:
     return scores
 
 
+# Ours comes first, when no word of a question was counted yet for another.
 RANKINGS: Mapping[str, Ranking] = {
+    "footnote": _ours,
     "bm25": _plain(lambda snapshot, asked: snapshot.wordy(asked)),
     "dense": _plain(lambda snapshot, asked: snapshot.nearest(asked)),
     "reciprocal rank": _plain(_fused),
     "promise": _plain(lambda snapshot, asked: snapshot.promises(asked)),
-    "footnote": _ours,
 }
 
 

@@ -7,6 +7,7 @@ read by the product's own job (--home keeps the library), its questions put to t
 `Answerer`, one after the other, and the replies scored by KIT's scorer. Variants:
 
     whole     as it is
+    no_support  what passes the gate's rules is not put before the judge
     no_gate   whatever the model writes from the evidence is published
     no_model  quotes only
     no_judge  evidence judged by features alone
@@ -31,7 +32,7 @@ from retrieval.ranking import Asked
 from scripts.end_to_end import Opened, opened, options, reply, scored
 from web.models import start_model
 
-VARIANTS = ("whole", "no_gate", "no_model", "no_judge", "no_evidence")
+VARIANTS = ("whole", "no_support", "no_gate", "no_model", "no_judge", "no_evidence")
 
 
 class FirstSentences(Judgement):
@@ -61,6 +62,7 @@ def main() -> None:
 def _variants(asked: Opened, wanted: Sequence[str]) -> Iterator[tuple[str, Answerer]]:
     """Yield each variant while it can be asked."""
     others: dict[str, dict[str, Any]] = {
+        "no_support": {"support": None},
         "no_judge": {"judgement": Judgement(asked.features), "support": None},
         "no_evidence": {"judgement": FirstSentences(asked.features), "threshold": 0.0},
     }

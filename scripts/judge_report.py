@@ -11,9 +11,12 @@ A reader of the embedder's size that Footnote brings along: all-MiniLM-L6-v2 wit
 adapters and four heads ([its card](../answer/judge/CARD.md)). It reads a question together with a
 passage, sentence by sentence, and says which sentence answers, whether any does, which words of it
 do, and whether a passage bears out a claim. Printed by `python -m scripts.bench_judge KIT --write`
-on 2 cores. Nothing below was trained on, nor anything that shares an article, a question or a
-paragraph with it. The dev split was looked at to choose: that the mean of two checkpoints is
-shipped, and what support is weighed from.
+on 2 cores. Nothing below was trained on. Of what was, no question, article or paragraph is among
+the public questions; the dev split's questions share no paragraph with it, though PolicyQA asks all
+its policies the same questions, and one in twenty of CondaQA's and Natural Questions' paragraphs
+has a sentence of another. Claims are left out whose words or evidence were trained on. The dev
+split was looked at to choose: that the mean of two checkpoints is shipped, and what support is
+weighed from.
 
 ## Asked as a reader asks
 
@@ -35,6 +38,8 @@ MTRAG-UN's conversations over all of its passages, and questions to filings of t
 is a sentence of a right passage, or of a right file). There is a row for each that was run.
 
 {elsewhere}
+
+Where "without" is the higher figure the judge does harm there.
 
 ## Given the right paragraph
 
@@ -67,6 +72,10 @@ FIGURES = {
     "absent_auc": "answerable against absent, area",
     "calibration_error": "expected calibration error",
 }
+MARKS = {
+    "marked": "words are pointed out in the best sentence, where that is right",
+    "marked_right": "and hold an accepted answer",
+}
 
 ELSEWHERE = (
     *("questions", "hit1", "hit1_without", "adversarial_auc", "adversarial_auc_without"),
@@ -84,6 +93,7 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
         (words, _likely(last, name, ""), _likely(last, name, "_without"))
         for name, words in FIGURES.items()
     ]
+    end += [(words, f"{last[name]}", "–") for name, words in MARKS.items()]
     spent = last["ms"]
     end.append(
         (
@@ -117,7 +127,7 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
             [(one["set"], *(_cell(one[n]) for n in ELSEWHERE)) for one in lines if "set" in one],
         ),
         claims=table(
-            ("source", "claims", "rows", "area", "between", "words"),
+            ("source", "claims", "rows", "area", "between", "words", "calibration error"),
             [
                 (
                     name,
@@ -126,6 +136,7 @@ def write_report(lines: Sequence[Row], last: Row, card: Row) -> None:
                     _cell(one["auc"]),
                     _cell(one["between"]),
                     _cell(one["without"]),
+                    _cell(one["calibration_error"]),
                 )
                 for name, one in support.items()
                 if isinstance(one, dict)

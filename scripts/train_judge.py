@@ -9,14 +9,15 @@ sentences marked, and the loss is that of picking one of them or none (listwise:
 sentence is a negative); beside it, of where the answer begins and ends, and of whether evidence
 bears out a claim. Documents that we wrote (`scripts/workplace.py`) join the public ones when the
 share LATE of the tokens is read, and are the share OURS of what comes then. `--work` keeps the
-examples and a checkpoint every few minutes: the same command goes on from there and takes the same
-steps as if it had not been stopped. The rate falls to nothing as `--tokens` are reached; a smaller
-number makes it fall sooner.
+examples and a checkpoint every few minutes: the same command goes on from there and, on the same
+kind of processor, takes the same steps as if it had not been stopped. A checkpoint of other
+examples is refused. The rate falls to nothing as `--tokens` are reached; a smaller number makes it
+fall sooner.
 
 When done (or with --finish, from the last checkpoint) the trained part is written to
 `answer/judge/judge.safetensors`, with --average its mean with an earlier checkpoint, and what can
-be told of it to `answer/judge/judge.json`. Prints one JSON line for each look at the dev split, and
-last one with the losses.
+be told of it to `answer/judge/judge.json`; `scripts/fit_evidence.py` is to be run next. Prints one
+JSON line for each look at the dev split, and last one with the losses.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import json
 import math
 import pickle
 import random
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -40,9 +42,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from answer.judge import reading
 from answer.judge.network import SUPPORT, Network
 from answer.judge.reading import Reader, padded
-from retrieval import SentenceTransformerEmbedder
+from retrieval import SentenceTransformerEmbedder, sentences
 from scripts import judge_data, workplace
 from scripts.figures import area
 from scripts.judge_data import Example
@@ -64,6 +67,8 @@ CLAIMS_LOOKED_AT = 80
 LOOKS = 8
 FAST_BF16 = bool(torch.cpu._is_avx512_bf16_supported())
 """Whether half of the bits is twice as fast here; without the instructions it is a seventh."""
+KEPT = ("key", "step", "tokens", "planned", "losses", "curve")
+"""Of the state, beside the weights."""
 OUT = Path(__file__).parents[1] / "answer" / "judge"
 
 
@@ -73,6 +78,8 @@ class State:
 
     network: Network
     optimizer: torch.optim.Optimizer
+    key: str
+    """Of the examples it is trained on."""
     step: int = 0
     tokens: int = 0
     planned: int = 0
@@ -89,18 +96,27 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=12_000_000)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--steps", type=int, help="take no more than so many now")
-    parser.add_argument("--finish", action="store_true", help="write the last checkpoint")
     parser.add_argument("--average", type=Path, help="an earlier checkpoint to take the mean with")
-    parser.add_argument("--trial", action="store_true", help="write nothing, keep no checkpoint")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--finish", action="store_true", help="write the last checkpoint")
+    how.add_argument("--trial", action="store_true", help="write nothing, keep no checkpoint")
     given = parser.parse_args()
     stay_offline(Settings())
     given.work.mkdir(parents=True, exist_ok=True)
-    train, dev = _examples(given.kit, given.work)
-    ours = _ours("train")
-    state = _begin(given)
     checkpoint = given.work / "checkpoint.pt"
+    if given.finish and not checkpoint.exists():
+        parser.error(f"there is no {checkpoint} to finish")
+    key = _key(given.kit)
+    train, dev = _examples(given.kit, given.work / f"examples-{key}.pickle")
+    ours = _ours("train")
+    state = _begin(given, key)
     if checkpoint.exists() and not given.trial:
         _restore(state, checkpoint)
+        if state.key != key:
+            parser.error(
+                f"{checkpoint} was trained on other examples, or ones that were cut otherwise:"
+                " give another --work, or take back what was changed since"
+            )
     if not given.finish:
         batches = _batches(train, ours, state.planned)
         _train(state, batches, [*dev, *_ours("dev")], given, checkpoint)
@@ -109,16 +125,26 @@ def main() -> None:
         _write(state, [*train, *ours], given)
 
 
-def _examples(kit: Path, work: Path) -> tuple[list[Example], list[Example]]:
+def _key(kit: Path) -> str:
+    """Return the start of a hash of all that examples and their order are made from."""
+    made_by = [judge_data, workplace, reading, sentences]
+    files = [Path(module.__file__ or "") for module in made_by]
+    files += sorted(file for file in (kit / "train").iterdir() if file.is_file())
+    files += sorted(workplace.FOLDER.rglob("*.*"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _examples(kit: Path, kept: Path) -> tuple[list[Example], list[Example]]:
     """Return what to train on and what to look at, cut into tokens once."""
-    made_by = hashlib.sha256(Path(judge_data.__file__).read_bytes()).hexdigest()[:12]
-    kept = work / f"examples-{made_by}.pickle"  # our own, written below
-    if kept.exists():
+    if kept.exists():  # our own, written below
         with kept.open("rb") as file:
             train, dev = pickle.load(file)
         return train, dev
     reader, rng = Reader(Path(get_model_path())), random.Random(2)
-    embedder = SentenceTransformerEmbedder(graphs=work / "onnx")
+    embedder = SentenceTransformerEmbedder(graphs=kept.parent / "onnx")
     rows = judge_data.questions(kit, "train")
     rows += judge_data.lookalikes(rows, embedder)
     train = [e for row in rows if (e := judge_data.example_of(row, reader, rng))]
@@ -171,7 +197,7 @@ def _size(examples: Sequence[Example]) -> int:
     return sum(example.size for example in examples)
 
 
-def _begin(given: argparse.Namespace) -> State:
+def _begin(given: argparse.Namespace, key: str) -> State:
     torch.manual_seed(1)
     network = Network(Path(get_model_path()), RANK)
     trained = [p for p in network.parameters() if p.requires_grad]
@@ -179,7 +205,7 @@ def _begin(given: argparse.Namespace) -> State:
     rest = [p for p in trained if p.dim() == 1]
     groups = [{"params": matrices, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=given.rate, betas=(0.9, 0.98))
-    return State(network, optimizer, planned=given.tokens)
+    return State(network, optimizer, key, planned=given.tokens)
 
 
 def _restore(state: State, file: Path) -> None:
@@ -187,7 +213,7 @@ def _restore(state: State, file: Path) -> None:
     state.network.load_state_dict(kept["network"], strict=False)
     state.optimizer.load_state_dict(kept["optimizer"])
     state.step, state.tokens = kept["step"], kept["tokens"]
-    state.planned = kept.get("planned", state.planned)
+    state.planned, state.key = kept["planned"], kept["key"]
     state.losses, state.curve = kept["losses"], kept["curve"]
 
 
@@ -196,7 +222,7 @@ def _keep(state: State, file: Path) -> None:
     kept = {
         "network": {n: t for n, t in state.network.state_dict().items() if n in mine},
         "optimizer": state.optimizer.state_dict(),
-        **{name: getattr(state, name) for name in ("step", "tokens", "planned", "losses", "curve")},
+        **{name: getattr(state, name) for name in KEPT},
     }
     torch.save(kept, file.with_suffix(".new"))
     file.with_suffix(".new").replace(file)
@@ -223,7 +249,8 @@ def _train(
         if state.tokens - looked > given.tokens / LOOKS:
             looked = state.tokens
             _look(state, dev)
-    if state.tokens >= given.tokens:
+    seen = state.curve[-1]["tokens"] if state.curve else 0
+    if state.tokens >= given.tokens and state.tokens > seen:
         _look(state, dev)
     if not given.trial:
         _keep(state, checkpoint)
@@ -367,7 +394,12 @@ def _write(state: State, train: Sequence[Example], given: argparse.Namespace) ->
         "rank": RANK,
         "steps": state.step,
         "tokens": state.tokens,
+        "planned": state.planned,
         "mean_of_tokens": averaged,
+        "precision": "bfloat16" if FAST_BF16 else "float32",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "examples_key": state.key,
         "rate": given.rate,
         "examples": dict(sorted(counts.items())),
         "curve": state.curve,
@@ -376,6 +408,7 @@ def _write(state: State, train: Sequence[Example], given: argparse.Namespace) ->
     (OUT / "judge.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     last = {name: means[-1] for name, means in _smoothed(state.losses).items()}
     print(json.dumps({"train": "judge", "steps": state.step, "losses": last}))
+    print("Now `python -m scripts.fit_evidence KIT` fits what weighs it.", file=sys.stderr)
 
 
 def _average(network: Network, file: Path) -> int:

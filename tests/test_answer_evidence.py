@@ -232,6 +232,37 @@ def test_a_damaged_calibration_is_named(
         saved(towns.home, FeatureScorer(embedder), "any")
 
 
+def test_a_calibration_with_a_number_that_cannot_be_is_refused(
+    towns: Shelf, questions: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    calibrate(towns, "--questions", str(named(towns, questions)))
+    kept = json.loads((towns.home / FILE).read_text())
+    scorer = build_scorer(Settings(home=towns.home), embedder)
+
+    for wrong in ({"threshold": float("nan")}, {"threshold": 7.0}, {"threshold": -1.0}):
+        (towns.home / FILE).write_text(json.dumps(kept | wrong))
+        with pytest.raises(CalibrationImpossible, match="a number that cannot be"):
+            saved(towns.home, scorer, embedder.name)
+
+
+@pytest.mark.parametrize("cost", ["inf", "nan", "1e400", "0"])
+def test_a_cost_that_cannot_be_is_refused(tmp_path: Path, cost: str) -> None:
+    told = CliRunner().invoke(main, ["calibrate", "--home", str(tmp_path), "--cost", cost])
+
+    assert told.exit_code == 2
+    assert "--cost" in told.output
+
+
+def test_a_question_about_what_was_withdrawn_is_named(towns: Shelf, questions: Path) -> None:
+    file = named(towns, questions)
+    first = json.loads(file.read_text().splitlines()[0])
+    (gone,) = [d for d in towns.library.documents() if d.path == first["document"]]
+    towns.library.withdraw([gone.id])
+
+    with pytest.raises(AssertionError, match="nothing is answered from"):
+        calibrate(towns, "--questions", str(file))
+
+
 def test_a_bad_line_of_questions_is_named(towns: Shelf, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"question": "What?"}\n')
     command = ["calibrate", "--home", str(towns.home), "--questions", str(tmp_path / "bad.jsonl")]

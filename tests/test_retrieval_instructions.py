@@ -1,6 +1,7 @@
 """Telling orders to an AI assistant from what documents say to people."""
 
 import base64
+import time
 
 import pytest
 
@@ -117,3 +118,11 @@ def test_an_order_goes_on_in_the_sentence_after_it_but_the_facts_around_it_stand
 )
 def test_a_question_about_orders_to_assistants_is_told(question: str, about: bool) -> None:
     assert asks_about_orders(question) is about
+
+
+def test_a_line_of_marks_is_read_in_no_time() -> None:
+    began = time.process_time()
+
+    assert not any(orders_in("#" * 20_000))
+
+    assert time.process_time() - began < 5  # it was half a minute

@@ -199,7 +199,7 @@ def test_documents_are_listed_and_described(server_url: str) -> None:
         ("/v1/answers", {"question": "why", "top_k": 0}, 422, "top_k"),
         ("/v1/answers", {"question": "why", "filters": {"colour": 1}}, 422, "colour"),
         ("/v1/answers", [], 422, "JSON object"),
-        ("/v1/answers", b"{not json", 400, ""),
+        ("/v1/answers", b"{not json", 400, "not valid JSON"),
         ("/v1/answers", b"[" * 60_000, 422, "nested"),
         ("/v1/answers", b"x" * 100_000, 413, "64 KiB"),
         ("/v1/answers", b"x" * 10_000_000, 413, "64 KiB"),

@@ -123,9 +123,11 @@ def test_a_question_cannot_order_the_terminal_about(service: Service) -> None:
     ask(service.url, f"{FEE}\x1b]0;owned\x07\nand a second line")
 
     listed = service.footnote("receipts", "list", "--limit", "1").stdout
+    shown = service.footnote("receipts", "show", listed.split()[0]).stdout
 
     assert listed.removesuffix("\n").isprintable()
     assert FEE in listed
+    assert shown.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(

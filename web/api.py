@@ -7,6 +7,7 @@ from itertools import chain
 
 from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest
 
 from answer import Answer, Event, Found, Said
 from answer.types import Waiting
@@ -16,7 +17,6 @@ from web.schema import (
     AnswerReply,
     AskRequest,
     CitationReply,
-    HitReply,
     SearchReply,
     SearchRequest,
     SentenceReply,
@@ -49,10 +49,12 @@ def create_answer() -> ResponseReturnValue:
 def search() -> ResponseReturnValue:
     """Find the passages that bear most on a query."""
     asked = SearchRequest.parse(body())
-    hits = services().library.search(
-        asked.query, limit=asked.limit, filters=asked.filters.filters()
-    )
-    return jsonify(SearchReply(hits=[HitReply.of(hit) for hit in hits]).model_dump())
+    library, filters = services().library, asked.filters.filters()
+    snapshot = library.snapshot()
+    ready = snapshot.ask(asked.query)
+    hits = library.search(ready, limit=asked.limit, filters=filters)
+    documents = len(snapshot.allowed(filters))
+    return jsonify(SearchReply.of(ready.query, hits, documents=documents).model_dump())
 
 
 @bp.get("/openapi.json")
@@ -78,6 +80,8 @@ def body() -> object:
     """Return the request's JSON."""
     try:
         return request.get_json()
+    except BadRequest as problem:
+        raise BadRequest("The body is not valid JSON in UTF-8.") from problem
     except RecursionError as problem:
         raise InvalidRequest("The body is nested too deeply.") from problem
 

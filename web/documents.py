@@ -105,7 +105,11 @@ def restore(document_id: str) -> ResponseReturnValue:
     library = services().library
     match library.standing(document_id):
         case Standing.SUPERSEDED:
-            raise InvalidRequest("A newer revision is answered from. Withdraw that one first.")
+            newer = library.current(library.document(document_id).source)
+            raise InvalidRequest(
+                f"A newer revision is answered from ({newer.id if newer else 'of the same file'})."
+                " Withdraw that one first."
+            )
         case Standing.ERASED if library.document(document_id).source.startswith(UPLOAD):
             raise Gone("It was erased, so only its file can bring it back: upload it again.")
         case Standing.ERASED | Standing.WITHDRAWN:

@@ -24,6 +24,7 @@ from answer.receipts import Check, Receipt, State
 from answer.types import ModelCard
 from retrieval import Document, Filters, Hit, Reading, Relabel, Standing
 from retrieval.labels import folded
+from retrieval.query import Query
 from retrieval.types import Dated, FileRecord, FileState, Run, RunState
 from web.kinds import media_type_of, name_of
 from web.problems import InvalidRequest
@@ -419,6 +420,18 @@ class SearchReply(BaseModel):
     """The passages that bear most on a query, best first."""
 
     hits: list[HitReply]
+    searched_for: str | None = Field(description="What was searched for, if a slip was mended.")
+    reason: str | None = Field(description="Why there are no hits.")
+
+    @classmethod
+    def of(cls, query: Query, hits: Sequence[Hit], *, documents: int) -> Self:
+        """Return what a search among so many documents found in its public shape."""
+        why = "nothing was found" if documents else "no document matches the filter"
+        return cls(
+            hits=[HitReply.of(hit) for hit in hits],
+            searched_for=query.text if query.corrections else None,
+            reason=None if hits else why,
+        )
 
 
 class DocumentReply(BaseModel):

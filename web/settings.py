@@ -111,6 +111,13 @@ class Settings(BaseModel):
     def _of_this_user(cls, named: Path | list[Path]) -> Path | list[Path]:
         return named.expanduser() if isinstance(named, Path) else [f.expanduser() for f in named]
 
+    @field_validator("judge", mode="before")
+    @classmethod
+    def _none_in_any_letters(cls, named: object) -> object:
+        if isinstance(named, str) and named.strip().lower() in ("", NO_JUDGE):
+            return named.strip().lower() or None
+        return named
+
     @model_validator(mode="after")
     def _only_for_servers(self) -> Self:
         for name in ("model_name", "model_key_file"):
@@ -168,7 +175,10 @@ def read_passwords(file: Path | None) -> list[str]:
     try:
         lines = file.expanduser().read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"The passwords in {file} cannot be read: {problem}") from problem
+        reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        raise SettingsError(
+            f"The passwords in {file} cannot be read: {reason}. Check FOOTNOTE_PASSWORDS."
+        ) from problem
     return [line for line in lines if line]
 
 

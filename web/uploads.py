@@ -1,5 +1,6 @@
 """Files that come in a request: to disk as they arrive, each with what is wrong with it."""
 
+import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -91,9 +92,12 @@ def _parsed(folder: Path, parts: list[_Part]) -> tuple[list[FileStorage], Relabe
     except ValueError as problem:
         raise InvalidRequest(f"The body is not whole multipart/form-data: {problem}.") from problem
     except RequestEntityTooLarge as problem:
-        if len(parts) < MOST_FILES:
+        if (request.content_length or sys.maxsize) > (request.max_content_length or 0):
             raise
-        raise InvalidRequest(f"Send at most {MOST_FILES} files at once.") from problem
+        raise InvalidRequest(
+            f"Send at most {MOST_FILES} files, tags and groups at once, the tags and groups with"
+            f" at most {FORM_BYTES // 1024} KiB in all."
+        ) from problem
     except OSError as problem:
         raise LibraryUnwritable(
             f"The upload cannot be kept in {folder}: {problem.strerror}. None of it was taken."

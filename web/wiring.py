@@ -182,14 +182,11 @@ def build_scorer(settings: Settings, embedder: Embedder) -> EvidenceScorer:
 
 
 def describe_scorer(settings: Settings, embedder: Embedder) -> str:
-    """Return what scores evidence and what runs it, or why it cannot be used."""
+    """Return what scores evidence and what runs it; JudgeUnavailable if it cannot be used."""
     from answer.judge import JudgeScorer
 
-    try:
-        scorer = build_scorer(settings, embedder)
-        runs = f", by {scorer.judge.backend}" if isinstance(scorer, JudgeScorer) else ""
-    except AnswerError as problem:
-        return str(problem)
+    scorer = build_scorer(settings, embedder)
+    runs = f", by {scorer.judge.backend}" if isinstance(scorer, JudgeScorer) else ""
     return f"{scorer.name}{runs}"
 
 

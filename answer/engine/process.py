@@ -87,7 +87,7 @@ class LlamaProcess:
             self._forget(worker)
             raise ModelUnavailable(
                 f"The model {self._path.name} cannot be used: loading it took longer than"
-                f" {self._limits.start_s:.0f} s."
+                f" {self._limits.start_s:.0f} s. Set FOOTNOTE_MODEL to a smaller one."
             )
 
     @property

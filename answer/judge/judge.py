@@ -87,7 +87,7 @@ class Judge:
             self._base = _base(self.card)
             self._weights = _weights(self.card)
             self.fitted: dict[str, Any] = _fitted(self.name) if fitted else {}
-        except (OSError, ValueError, KeyError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, ImportError) as problem:
             raise _unusable(f"it is not whole ({problem})") from problem
 
     @property
@@ -113,6 +113,8 @@ class Judge:
 
         None for a claim in a script that it does not read.
         """
+        if not claims:
+            return []
         reader, *_ = self._loaded()
         scale = self.fitted["support"]
         logits = self.support_features(claims) @ np.array(scale["weights"]) + scale["constant"]
@@ -247,7 +249,13 @@ def _fitted(name: str) -> dict[str, Any]:
     """Return what was fitted on what this judge says."""
     data: dict[str, Any] = json.loads(FITTED.read_text(encoding="utf-8"))
     if data["judge"] != name:
-        raise _unusable(f"{FITTED.name} was fitted on {data['judge']}, and this is {name}")
+        raise _unusable(
+            f"{FITTED.name} was fitted on {data['judge']}, and this is {name}; after training,"
+            " python -m scripts.fit_evidence fits it anew"
+        )
+    for part, size in (("reading", None), ("decision", None), ("support", len(SUPPORT_FEATURES))):
+        if len(data[part]["weights"]) != (size or len(data[part]["weights"])):
+            raise ValueError(f"{FITTED.name} has no {size} weights for {part}")
     return data
 
 

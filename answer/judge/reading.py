@@ -57,6 +57,7 @@ class Reader:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True  # "[SEP]" in a text is a text
 
     def can_read(self, text: str) -> bool:
         """Whether a text is read in pieces of words, as those of another script are not."""

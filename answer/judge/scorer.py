@@ -1,13 +1,19 @@
 """Scoring evidence with the judge."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from answer.evidence import Candidate, Close, FeatureScorer, Matrix, Regression, Scores
+from answer.evidence import (
+    Candidate,
+    Close,
+    FeatureScorer,
+    Matrix,
+    Regression,
+    Scores,
+    digest_of,
+)
 from answer.judge.judge import NOTHING, Judge, Readable, Told
 from retrieval import Hit
 
@@ -39,7 +45,8 @@ class JudgeScorer:
         self._usual = np.zeros(len(self.tells))
         if judge.fitted:
             self._usual = np.array(judge.fitted["decision"]["mean"][-len(self.tells) :])
-        self.name = f"{judge.name}.{_digest(judge.fitted)}" if judge.fitted else judge.name
+        weighed = {**judge.fitted, "ranking": features.ranking}
+        self.name = f"{judge.name}.{digest_of(weighed)}" if judge.fitted else judge.name
 
     def decision(self) -> dict[str, Any]:
         """Return the decision that was fitted for it."""
@@ -87,8 +94,3 @@ def _row(judged: Told, number: int) -> list[float]:
     # Far down it makes no difference how far.
     said = (judged.answers[number], judged.answerable, judged.pointed[number])
     return [max(float(value), NOTHING) for value in said]
-
-
-def _digest(fitted: dict[str, Any]) -> str:
-    """Return the start of a hash: what was calibrated with other weights does not count."""
-    return hashlib.sha256(json.dumps(fitted, sort_keys=True).encode()).hexdigest()[:6]

@@ -1,6 +1,9 @@
 """PDF output: A4, bookmarked headings, real tables, text that extracts in reading order."""
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, time
 from functools import partial
 from io import BytesIO
 from itertools import count
@@ -33,6 +36,7 @@ from scripts.corpus.blocks import Block, Heading, Item, Run, Runs, Table, parse_
 from scripts.corpus.layout import share
 from scripts.corpus.source import Source, SourceError
 
+EPOCH = "SOURCE_DATE_EPOCH"
 PAGE_WIDTH, PAGE_HEIGHT = A4
 SIDE, TOP, BOTTOM = 27 * mm, 22 * mm, 23 * mm
 WIDTH = PAGE_WIDTH - 2 * SIDE
@@ -106,8 +110,22 @@ def render(source: Source) -> bytes:
     footer = partial(_draw_footer, source.title)
     document.addPageTemplates([PageTemplate(frames=[frame], onPageEnd=footer)])
     document.afterFlowable = partial(_bookmark, document, count(1))
-    document.build(_story(source))
+    with _dated(source):
+        document.build(_story(source))
     return buffer.getvalue()
+
+
+@contextmanager
+def _dated(source: Source) -> Iterator[None]:
+    """Let ReportLab take the source's date for today's, which it does only for this variable."""
+    before = os.environ.get(EPOCH)
+    os.environ[EPOCH] = str(int(datetime.combine(source.dated, time(9), UTC).timestamp()))
+    try:
+        yield
+    finally:
+        os.environ.pop(EPOCH)
+        if before is not None:
+            os.environ[EPOCH] = before
 
 
 def _check_characters(source: Source) -> None:

@@ -9,8 +9,8 @@ import click
 from answer import Answer, Ask
 from retrieval import Hit
 from web import wiring
-from web.cli.shared import filtering, filters_of, print_json, settings, shared, telling
-from web.schema import AnswerReply, HitReply, SearchReply
+from web.cli.shared import filtering, filters_of, print_json, say, settings, shared, telling
+from web.schema import AnswerReply, SearchReply
 
 
 @click.command()
@@ -42,13 +42,17 @@ def search(query: str, limit: int, home: Path | None, as_json: bool, **given: An
     """Find the passages that bear most on a query."""
     library, _ = wiring.open_library(settings(home=home))
     filters = filters_of(library, given)
-    hits = library.search(telling(query), limit=limit, filters=filters)
-    if not hits:
-        matched = library.snapshot().allowed(filters)
-        click.echo("Nothing found." if matched else "No document matches the filter.", err=True)
+    snapshot = library.snapshot()
+    asked = snapshot.ask(telling(query))
+    hits = library.search(asked, limit=limit, filters=filters)
+    found = SearchReply.of(asked.query, hits, documents=len(snapshot.allowed(filters)))
     if as_json:
-        print_json(SearchReply(hits=[HitReply.of(hit) for hit in hits]).model_dump())
+        print_json(found.model_dump())
     else:
+        if found.searched_for:
+            say(f"(searched for: {found.searched_for})", err=True)
+        if found.reason:
+            click.echo(f"{found.reason.capitalize()}.", err=True)
         _print_hits(hits)
     library.close()
 
@@ -67,32 +71,32 @@ def serve(host: str | None, port: int | None, home: Path | None, as_json: bool) 
 def print_answer(answer: Answer) -> None:
     """Print an answer with its footnotes."""
     if answer.searched_for:
-        click.echo(f"(searched for: {answer.searched_for})", err=True)
+        say(f"(searched for: {answer.searched_for})", err=True)
     if not answer.sentences:
-        click.echo(f"Not found: {answer.reason}." + (f" {answer.hint}" if answer.hint else ""))
+        say(f"Not found: {answer.reason}." + (f" {answer.hint}" if answer.hint else ""))
     else:
-        click.echo(answer.text)
+        say(answer.text)
     for question in answer.unanswered if answer.sentences else ():
-        click.echo(f"Not found: the documents do not answer “{question}”.")
+        say(f"Not found: the documents do not answer “{question}”.")
     citations = answer.citations or answer.nearest
     if citations and not answer.citations:
-        click.echo("\nNearest, but not an answer:")
+        say("\nNearest, but not an answer:")
     for citation in citations:
         page = f", page {citation.page}" if citation.page else ""
         heading = f", “{citation.heading}”" if citation.heading else ""
         quote = " ".join(citation.quote.split())
-        click.echo(f"\n[{citation.number}] {citation.path}{page}{heading}\n    “{quote}”")
+        say(f"\n[{citation.number}] {citation.path}{page}{heading}\n    “{quote}”")
         if citation.warning:
-            click.echo(f"    Warning: {citation.warning}")
+            say(f"    Warning: {citation.warning}")
     if answer.reason and answer.sentences:
-        click.echo(f"(quoted: {answer.reason})", err=True)
+        say(f"(quoted: {answer.reason})", err=True)
 
 
 def _print_hits(hits: Sequence[Hit]) -> None:
     for number, hit in enumerate(hits, start=1):
         page = f", page {hit.passage.page}" if hit.passage.page else ""
         text = " ".join(hit.passage.text.split())
-        click.echo(f"{number}. {hit.document.path}{page} · {hit.place}\n   {text}")
+        say(f"{number}. {hit.document.path}{page} · {hit.place}\n   {text}")
         if hit.also_in:
-            click.echo(f"   (also in {', '.join(other.path for other in hit.also_in)})")
-        click.echo()
+            say(f"   (also in {', '.join(other.path for other in hit.also_in)})")
+        say()

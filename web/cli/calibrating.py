@@ -1,6 +1,7 @@
 """`footnote calibrate`."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,17 @@ from answer.calibration import Calibration, calibrate, point_at
 from answer.errors import CalibrationImpossible
 from answer.trials import Known, trials, written_questions
 from retrieval import Library
+from retrieval.types import Standing
 from web import models, wiring
 from web.cli.shared import document_named, print_json, settings, shared
+
+MOST_COST = 1000.0
+
+
+def _number(context: click.Context, option: click.Parameter, cost: float) -> float:
+    if math.isnan(cost):  # which is in no range, and outside of none
+        raise click.BadParameter("nan is no number.", context, option)
+    return cost
 
 
 @click.command("calibrate")
@@ -35,7 +45,8 @@ from web.cli.shared import document_named, print_json, settings, shared
     "--cost",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, MOST_COST, min_open=True),
+    callback=_number,
     help="What a wrong answer costs, in what a right one earns.",
 )
 @click.option("--dry-run", is_flag=True, help="Only print; change nothing.")
@@ -76,7 +87,7 @@ def calibrate_command(
     if as_json:
         print_json({**asdict(fitted), "written": questions is None, "saved": not dry_run})
     else:
-        _print(fitted, saved=not dry_run)
+        _print(fitted, saved=not dry_run, threshold=chosen.threshold)
 
 
 @contextmanager
@@ -104,11 +115,19 @@ def _read(file: Path, library: Library) -> list[Known]:
                 f"Line {number} of {file} is not an object with “question” and “document”, such as"
                 ' {"question": "What is the fee?", "document": "fees.pdf"}.'
             ) from problem
-        known.append(Known(question, document_named(library, document)))
-    return known
+        if not any(c.isalnum() for c in question):
+            raise CalibrationImpossible(f"Line {number} of {file} asks nothing.")
+        document_id = document_named(library, document)
+        if library.standing(document_id) is not Standing.CURRENT:
+            raise CalibrationImpossible(
+                f"Line {number} of {file}: nothing is answered from {document} any more. Name a"
+                " document that is, or take the line out."
+            )
+        known.append(Known(question, document_id))
+    return list(dict.fromkeys(known))
 
 
-def _print(fitted: Calibration, *, saved: bool) -> None:
+def _print(fitted: Calibration, *, saved: bool, threshold: float | None) -> None:
     click.echo("threshold  answers though it is not there  refuses though it is  wrong of those")
     for point in fitted.curve:
         bar = "█" * round(20 * point.false_answers)
@@ -118,8 +137,9 @@ def _print(fitted: Calibration, *, saved: bool) -> None:
         )
     there = point_at(fitted)
     click.echo(
-        f"\nFrom {fitted.questions} questions. If a wrong answer costs {fitted.cost:g} times what a"
-        f" right one earns, answer from a probability of {fitted.threshold:.2f} on:"
+        f"\nFrom {fitted.questions} questions, {fitted.held_out} of them asked again with the"
+        f" answer held out. If a wrong answer costs {fitted.cost:g} times what a right one earns,"
+        f" answer from a probability of {fitted.threshold:.2f} on:"
         f" {there.false_answers:.0%} of what is not there would be answered,"
         f" {there.false_refusals:.0%} of what is there refused."
     )
@@ -129,3 +149,9 @@ def _print(fitted: Calibration, *, saved: bool) -> None:
             click.echo(f"{name:>8}: {told}", err=True)
     if saved:
         click.echo("Kept with the library: start the service again to use it.", err=True)
+    if saved and threshold is not None:
+        click.echo(
+            f"note: FOOTNOTE_THRESHOLD is set, so {threshold:g} counts and not"
+            f" {fitted.threshold:g}. Take it away to use what was chosen.",
+            err=True,
+        )

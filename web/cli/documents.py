@@ -164,8 +164,11 @@ def restore(names: Sequence[str], home: Path | None, as_json: bool) -> None:
     """Answer again from documents that were withdrawn. NAMES are ids or paths."""
     library, _ = wiring.open_library(settings(home=home))
     ids = [document_named(library, name) for name in names]
-    if any(library.standing(name) is Standing.SUPERSEDED for name in ids):
-        fail("A newer revision is answered from. Withdraw that one first.")
+    for document in map(library.document, ids):
+        if library.standing(document.id) is Standing.SUPERSEDED:
+            newer = library.current(document.source)
+            named = newer.id if newer else "of the same file"
+            fail(f"{document.path}: a newer revision is answered from. Withdraw {named} first.")
     erased = [d.path for d in map(library.document, ids) if _is_erased(library, d)]
     generation = library.restore(ids)
     library.close()

@@ -10,7 +10,7 @@ import click
 from answer.receipts import Check, Receipt, Receipts, State, Stored
 from web import wiring
 from web.cli.asking import print_answer
-from web.cli.shared import print_json, settings, shared
+from web.cli.shared import print_json, printable, settings, shared
 from web.problems import InvalidRequest
 from web.receipts import id_of
 from web.schema import CheckReply, StoredAnswerReply
@@ -138,7 +138,7 @@ def _question(text: str | None) -> str:
     """Return a question on one line, without what a terminal would obey: anyone may have asked."""
     if not text:
         return "(the question is not kept)"
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return printable(text).replace("\n", " ")
 
 
 def _summary(stored: Stored) -> dict[str, str | None]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -34,7 +35,7 @@ def shared(command: Callable[P, None]) -> Callable[P, None]:
         except (AnswerError, IngestError, RetrievalError, SettingsError) as problem:
             fail(str(problem))
         except UnicodeDecodeError as problem:
-            fail(f"A file is not UTF-8 text: {problem}.")
+            fail(f"A file is not UTF-8 text: {problem}. Save it as UTF-8.")
         except BrokenPipeError:
             raise
         except OSError as problem:
@@ -62,7 +63,15 @@ FILTERS = (
 )
 
 
-OPTIONS = {"--since": "date_from", "--until": "date_to", "--type": "media_types.0"}
+OPTIONS = {
+    "--since": "date_from",
+    "--until": "date_to",
+    "--type": "media_types",
+    "--tag": "tags",
+    "--group": "groups",
+    "--document": "document_ids",
+    "--folder": "folder",
+}
 
 
 def filters_of(library: Library, given: Mapping[str, Any]) -> Filters:
@@ -74,7 +83,7 @@ def filters_of(library: Library, given: Mapping[str, Any]) -> Filters:
     except InvalidRequest as problem:
         said = str(problem)
         for option, name in OPTIONS.items():
-            said = said.replace(f"“{name}”", option)
+            said = re.sub(rf"“{name}(?:\.\d+)?”", option, said)
         raise click.UsageError(said) from problem
 
 
@@ -92,6 +101,16 @@ def fail(message: str) -> NoReturn:
 def print_json(data: Any) -> None:
     """Print data as it is."""
     click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal would obey: anyone may have written it."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print what readers or documents have a part in."""
+    click.echo(printable(text), err=err)
 
 
 def telling(text: str) -> str:

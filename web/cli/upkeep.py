@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from answer.errors import ReceiptsUnavailable
+from answer.errors import AnswerError, ReceiptsUnavailable
 from answer.receipts import FILE, Receipts
 from ingest import IngestError, Sandbox, ocr
 from ingest.mending import mend
@@ -56,6 +56,7 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
     library, embedder = wiring.open_library(chosen)
     with Sandbox() as sandbox:
         machine = _machine(embedder, sandbox, chosen)
+        unusable = _judge(chosen, embedder, machine)
         found = list(library.doctor().examine())
         left = found
         if repair and found:
@@ -69,8 +70,21 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
         print_json({"machine": machine, "damage": [asdict(d) for d in found], "left": len(left)})
     else:
         _print(machine, found, left if repair else found)
-    if left:
+    if left or unusable:
         sys.exit(1)
+
+
+def _judge(
+    chosen: Settings, embedder: SentenceTransformerEmbedder, machine: dict[str, str]
+) -> bool:
+    """Say of the machine what judges evidence; return whether that cannot be used, when nothing is
+    answered."""
+    try:
+        machine["judge"] = wiring.describe_scorer(chosen, embedder)
+    except AnswerError as problem:
+        machine["judge"] = str(problem)
+        return True
+    return False
 
 
 def _repaired(
@@ -110,7 +124,6 @@ def _machine(
     """Return what this machine can do for the library, in words."""
     return {
         "embedder": f"{embedder.name}, by {embedder.backend}",
-        "judge": wiring.describe_scorer(chosen, embedder),
         "model": models.describe_model(chosen),
         "GPU": models.describe_acceleration(),
         "text on images": "read by Tesseract" if ocr.available() else "not read: no Tesseract",

@@ -13,6 +13,7 @@ const list = document.querySelector("#thread");
 let thread = []; // the finished answers, which the next question follows
 let working = null; // stops the question being answered
 const MOST_EARLIER = 20; // questions that the server takes along with one
+const LONGEST_EARLIER = 8000; // characters of these: a request has room for 64 KiB
 
 async function answer(question) {
   working?.abort();
@@ -22,7 +23,7 @@ async function answer(question) {
   turn.search();
   turn.focus();
   try {
-    const earlier = before.map((answered) => answered.question).slice(-MOST_EARLIER);
+    const earlier = lately(before.map((answered) => answered.question));
     const asked = { question, earlier, filters: look.filters() };
     for await (const { name, data } of ask(asked, control.signal)) {
       control.signal.throwIfAborted();
@@ -37,6 +38,12 @@ async function answer(question) {
   } finally {
     if (working === control) working = null;
   }
+}
+
+function lately(questions) {
+  const kept = questions.slice(-MOST_EARLIER);
+  while (kept.join("").length > LONGEST_EARLIER) kept.shift();
+  return kept;
 }
 
 function add(question, control) {
