@@ -28,6 +28,8 @@ FEW_SEGMENTS = 8
 LARGEST_SEGMENT = 1_000_000
 """Passages: the index of so many takes about 1.5 GB of memory with 384 dimensions."""
 OPENED_AT_ONCE = 4
+PROMISED = 0.99
+"""Recall at 10 that an index must have: codes may blur the vectors of another model."""
 
 
 def write_segment(folder: Path, parts: Sequence[Selection]) -> SegmentRecord:
@@ -45,8 +47,9 @@ def write_segment(folder: Path, parts: Sequence[Selection]) -> SegmentRecord:
     notes: dict[str, str] = {}
     if len(ids) > nearest.EXACT_UP_TO:
         index, tuning = nearest.build(lambda: _all(parts, Selection.vectors), len(ids))
-        arrays["index"] = Blocks("U8", index.shape, [index])
-        notes["tuning"] = json.dumps([tuning.probes, tuning.recall])
+        if tuning.recall >= PROMISED:  # else every row is compared
+            arrays["index"] = Blocks("U8", index.shape, [index])
+            notes["tuning"] = json.dumps([tuning.probes, tuning.recall])
     name, sha256 = write_arrays(folder, f"{ids[0]:010d}", arrays, notes)
     return SegmentRecord(name, sha256, len(ids), int(ids[0]), int(ids[-1]))
 
@@ -106,6 +109,12 @@ class Segments:
             _unless_all(s, None if live is None else s.subset(live)) for s in self._segments
         ]
         self.passages = sum(record.passages for record in records)
+
+    @property
+    def recall(self) -> float | None:
+        """The least recall at 10 that was measured for an index; None if there is none."""
+        found = [segment.tuning.recall for segment in self._segments if segment.tuning]
+        return min(found, default=None)
 
     def search(self, query: Vectors, limit: int, allowed: Ids | None) -> list[tuple[int, float]]:
         """Return (row id, cosine) of the nearest passages, nearest first.

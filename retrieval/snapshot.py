@@ -66,6 +66,11 @@ class Snapshot:
         documents = self._documents.values()
         return [d for d in documents if filters.allow(d)] if filters else [*documents]
 
+    @property
+    def recall(self) -> float | None:
+        """The least recall at 10 that was measured for an index; None if all is compared."""
+        return self._segments.recall
+
     def understand(self, question: str) -> Query:
         """Return what to search with: the question in the library's words."""
         return understand(question, self._vocabulary)
@@ -137,7 +142,10 @@ class Snapshot:
         """Return the bm25 of the passages that hold most of a question's words, by row id."""
         # What an ingest has staged since this generation stands in the index of words, too.
         allowed = self._among(filters) if filters else self._live
-        phrases = self._affordable(asked.query.lookups, meant=bool(asked.vector.any()))
+        span = 1.0
+        if filters and allowed is not None and len(allowed):
+            span = min(1.0, (int(allowed[-1]) - int(allowed[0]) + 1) / max(1, self._passages))
+        phrases = self._affordable(asked.query.lookups, span, meant=bool(asked.vector.any()))
         return dict(self._store.lexical(phrases, allowed, CANDIDATES))
 
     def every_passage(self, at_once: int = 500) -> Iterator[tuple[list[int], list[Passage]]]:
@@ -219,19 +227,20 @@ class Snapshot:
         there = self._vocabulary.standing(telling)
         return [word for word in telling if word not in there and not is_month(word)]
 
-    def _affordable(self, phrases: Sequence[str], *, meant: bool) -> list[str]:
+    def _affordable(self, phrases: Sequence[str], span: float, *, meant: bool) -> list[str]:
         """Return what to look up: all, or the rarest that a large library has not too often; none
         if even the rarest is everywhere and there is a vector for what is `meant`.
 
         Each passage that holds one is scored, so a word that a tenth of a million passages hold
-        would take a second, and tell little. It still counts when passages are weighed.
+        would take a second, and tell little. It still counts when passages are weighed. Only the
+        share `span` of the library is looked through.
         """
         counts = self._vocabulary.counts(stem(phrase) for phrase in phrases if " " not in phrase)
         often = {phrase: counts.get(stem(phrase), 0) for phrase in phrases}
         kept: list[str] = []
-        total = 0
+        total = 0.0
         for phrase in sorted(phrases, key=lambda phrase: often[phrase]):
-            total += often[phrase]
+            total += often[phrase] * span
             if total > POSTINGS and (kept or meant):
                 break
             kept.append(phrase)

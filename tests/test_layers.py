@@ -1,6 +1,7 @@
 """The shape of the house: who may import whom, and that it is our house."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,8 @@ def test_only_web_reads_the_environment_or_knows_http(path: Path) -> None:
 
     assert "getenv" not in source
     assert "environ[" not in source
+    # Those are not ours: where programs are, and how many threads OpenMP is told to use.
+    assert set(re.findall(r"environ\.get\((.+?),", source)) <= {'"PATH"', '"OMP_NUM_THREADS"'}
     assert not imported(path) & {"flask", "http", "werkzeug", "waitress", "click"}
 
 

@@ -1,6 +1,7 @@
 """Segments: files that stay on disk, and finding the nearest of what they hold."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +88,22 @@ def test_a_search_finds_nearly_all_that_is_nearest(
     assert tuning.probes < int(2 * SIZE**0.5), "all lists are read"
     assert tuning.recall >= nearest.RECALL
     assert recall(Segments(tmp_path, [record]), questions, vectors) > 0.99
+
+
+def test_an_index_that_finds_too_little_is_left_out(
+    tmp_path: Path, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = nearest.build
+
+    def blurred(read: nearest.Read, count: int) -> tuple[Any, nearest.Tuning]:
+        index, tuning = build(read, count)
+        return index, nearest.Tuning(tuning.probes, 0.9)
+
+    monkeypatch.setattr(nearest, "build", blurred)
+    record = written(tmp_path, vectors)
+
+    assert Segment(tmp_path, record).tuning is None
+    assert Segments(tmp_path, [record]).recall is None
 
 
 def test_what_is_found_has_its_exact_cosine(

@@ -13,7 +13,7 @@ from answer.errors import AnswerError, ReceiptsUnavailable
 from answer.receipts import FILE, Receipts
 from ingest import IngestError, Sandbox, ocr
 from ingest.mending import mend
-from retrieval import Embedder, Library, SentenceTransformerEmbedder
+from retrieval import Embedder, Library, RetrievalError, SentenceTransformerEmbedder
 from retrieval.doctor import Damage, Part
 from web import models, wiring
 from web.cli.shared import print_json, settings, shared
@@ -56,6 +56,7 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
     library, embedder = wiring.open_library(chosen)
     with Sandbox() as sandbox:
         machine = _machine(embedder, sandbox, chosen)
+        machine["vectors"] = _vectors(library)
         unusable = _judge(chosen, embedder, machine)
         found = list(library.doctor().examine())
         left = found
@@ -130,6 +131,14 @@ def _machine(
         "readers": _confined(sandbox.protections().missing),
         "cores": str(os.cpu_count()),
     }
+
+
+def _vectors(library: Library) -> str:
+    try:
+        recall = library.snapshot().recall
+    except RetrievalError:  # which is told as damage
+        return "cannot be read"
+    return "all compared" if recall is None else f"found by an index, recall at 10 {recall:.3f}"
 
 
 def _confined(missing: Sequence[str]) -> str:
