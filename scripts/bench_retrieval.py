@@ -247,12 +247,28 @@ def _fused(snapshot: Snapshot, asked: Asked) -> Mapping[int, float]:
     return scores
 
 
+def _weighed(vectors: float) -> Callable[[Snapshot, Asked], Mapping[int, float]]:
+    """Return a fusion of cosines and of bm25, out of the most that was found, by fixed shares."""
+
+    def fused(snapshot: Snapshot, asked: Asked) -> Mapping[int, float]:
+        near, wordy = snapshot.nearest(asked), snapshot.wordy(asked)
+        most = max(wordy.values(), default=1.0)
+        return {
+            i: vectors * near.get(i, 0.0) + (1 - vectors) * wordy.get(i, 0.0) / most
+            for i in {*near, *wordy}
+        }
+
+    return fused
+
+
 # Ours comes first, when no word of a question was counted yet for another.
 RANKINGS: Mapping[str, Ranking] = {
     "footnote": _ours,
     "bm25": _plain(lambda snapshot, asked: snapshot.wordy(asked)),
     "dense": _plain(lambda snapshot, asked: snapshot.nearest(asked)),
     "reciprocal rank": _plain(_fused),
+    "half and half": _plain(_weighed(0.5)),
+    "seven to three": _plain(_weighed(0.3)),
     "promise": _plain(lambda snapshot, asked: snapshot.promises(asked)),
 }
 

@@ -21,7 +21,11 @@ Sentences, and whether they answer, are as the bundled judge sees them ([judge.m
 
 QED (questions that people typed into a search engine), SQuAD 2.0 and ClapNQ over one library of
 22,964 paragraphs; SciFact over 5,183 abstracts, by document. The simpler rankings are of the
-same code, words and vectors: only the way to order differs. "Promise" is cosine and bm25 (out
+same code, words and vectors: only the way to order differs. They stand for what others do by
+default: "dense" for LlamaIndex's retriever, "reciprocal rank" (with 60) for its fusion and
+Haystack's joiner, "half and half" for txtai's hybrid of cosine and bm25 out of its most, "seven to
+three" for the weights of words and vectors in RAGFlow. The libraries themselves were not run: their
+own tokenising and cutting are not in it. "Promise" is cosine and bm25 (out
 of the most it could be) added up, which picks the passages that are weighed. Footnote's own was
 timed first, when nothing of a question had been counted yet.
 
