@@ -15,13 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from answer.errors import CalibrationImpossible
-from answer.evidence import (
-    EvidenceScorer,
-    Matrix,
-    Regression,
-    decision_features,
-    decision_for,
-)
+from answer.evidence import EvidenceScorer, decision_features, decision_for
+from answer.regression import Matrix, Regression
 from answer.trials import Trial
 from retrieval.files import write_durably
 

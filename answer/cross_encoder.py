@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from answer.errors import JudgeUnavailable
-from answer.evidence import DECISION_FEATURES, Candidate, Close, FeatureScorer, Matrix, Scores
+from answer.evidence import DECISION_FEATURES, Close, FeatureScorer, Scores
+from answer.features import Candidate
+from answer.regression import Matrix
 from retrieval import Embedder
 from retrieval.embedder import fingerprint
 from retrieval.errors import EmbedderUnavailable

@@ -8,7 +8,6 @@ beside this file; `scripts/fit_evidence.py` fits them and says on what, and `foo
 fits the regression to a library.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -20,32 +19,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from answer.kinds import Kind, asked_for, offers
+from answer.features import FEATURES, Candidate, candidates_of, echoes, features
 from answer.matching import MATCHES, matches
+from answer.regression import Matrix, Regression, digest_of, sigmoid
 from answer.types import Evidence
 from answer.values import dates_alike, denies, said_in
 from retrieval import Embedder, Hit
-from retrieval.instructions import asks_about_orders, orders_of
-from retrieval.ranking import Asked, stems_of
-from retrieval.types import Span, quoted_text
+from retrieval.instructions import asks_about_orders
+from retrieval.ranking import Asked
+from retrieval.types import Span
 from retrieval.words import stem, words
 
-Matrix = NDArray[np.float64]
 WEIGHTS = Path(__file__).with_name("evidence_weights.json")
 
-FEATURES = (
-    "similarity",  # cosine of question and sentence
-    "coverage",  # share of the question's words in the sentence, by their weight
-    "place_coverage",  # the same, in the sentence, the title and the headings
-    "before_coverage",  # the same, in the sentence and the one before it
-    "passage_coverage",  # the same, in the passage, the title and the headings
-    "pairs",  # share of the question's neighbouring words that stand side by side
-    "behind",  # how far the passage's score is behind the best passage's
-    "opens",  # it is the first sentence of its passage
-    "fragment",  # it has fewer words than a sentence needs
-    "news",  # log of the number of words that are not the question's
-    *(f"{kind}_{has}" for kind in Kind for has in ("asked_and_there", "asked_and_missing")),
-)
 DECISION_FEATURES = (
     *FEATURES,
     "rare_word_missing",  # from the passage; share of the weight that the heaviest absent word has
@@ -59,7 +45,6 @@ DECISION_FEATURES = (
 """What a decision weighs, beside what the scorer tells."""
 READ = 8
 """Sentences that are read word by word, of those whose features promise most: 5 ms each."""
-FRAGMENT = 5
 OUT_OF_FORCE = re.compile(
     r"\b(?:superseded|obsolete|withdrawn|repealed|replaced by|no longer in force|out of date"
     r"|(?:old|former|previous)(?=\s*(?:$|[])/.]|(?:polic|version|edition|rule|regulation|guid"
@@ -75,40 +60,6 @@ SUPERSEDED_COST = 2.0
 """In logits: a text that is out of force must be seven times likelier to be shown first."""
 NO_OTHER = 5.0
 """The lead, in logits, of a sentence that has no rival."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A sentence of a passage that was found, the `number`th in it, counting from 0."""
-
-    hit: Hit
-    number: int
-
-    @property
-    def span(self) -> Span:
-        """Its range of characters in the document's text."""
-        return self.hit.passage.sentences[self.number]
-
-    @property
-    def text(self) -> str:
-        """The sentence."""
-        return self.hit.passage.quotable[self.number]
-
-    @property
-    def orders(self) -> bool:
-        """Whether it gives orders to an assistant instead of informing a reader."""
-        return orders_of(self.hit.passage)[self.number]
-
-    @property
-    def titled(self) -> str:
-        """The sentence as it is embedded."""
-        return quoted_text(self.hit.document.title, self.text)
-
-    @property
-    def in_context(self) -> str:
-        """The sentence, led by where it stands and the sentence before it."""
-        before = f" {Candidate(self.hit, self.number - 1).text}" if self.number else ""
-        return f"{self.hit.place}:{before} {self.text}"
 
 
 class EvidenceScorer(Protocol):
@@ -178,37 +129,6 @@ class Close:
         for i, span in zip(self.read, self.spans, strict=True):
             spans[i] = span
         return Scores(every, told, spans)
-
-
-class Regression:
-    """A logistic regression: standardised features, weights, a constant; and, where given, the
-    least and the most that a feature counts for: a straight line says nothing of what lies beyond
-    what it was fitted to.
-
-    Raises ValueError if there is not one of each for each of `features`, where that is given.
-    """
-
-    def __init__(self, data: dict[str, Any], features: int | None = None) -> None:
-        self.data = data
-        self._mean, self._scale, self._weights = (
-            np.array(data[name], np.float64) for name in ("mean", "scale", "weights")
-        )
-        size = len(data["weights"]) if features is None else features
-        self._least = np.array(data.get("least", np.full(size, -np.inf)), np.float64)
-        self._most = np.array(data.get("most", np.full(size, np.inf)), np.float64)
-        given = (self._mean, self._scale, self._weights, self._least, self._most)
-        if {each.shape for each in given} != {(size,)}:
-            raise ValueError(f"it was not fitted to {size} features")
-        self._constant = float(data["constant"])
-
-    def logits(self, features: Matrix) -> Matrix:
-        """Return one logit a row."""
-        rows = (features.clip(self._least, self._most) - self._mean) / self._scale
-        return np.asarray(rows @ self._weights + self._constant, np.float64)
-
-    def probabilities(self, features: Matrix) -> Matrix:
-        """Return one probability a row."""
-        return sigmoid(self.logits(features))
 
 
 class FeatureScorer:
@@ -323,75 +243,6 @@ class Judged:
     spans: Sequence[Span | None]
 
 
-def candidates_of(hits: Sequence[Hit], *, orders: bool = False) -> list[Candidate]:
-    """Return the sentences of passages; those that give orders to an assistant only if wanted."""
-    every = (Candidate(hit, n) for hit in hits for n in range(len(hit.passage.sentences)))
-    return [candidate for candidate in every if orders or not candidate.orders]
-
-
-def echoes(sentence: str, question: str) -> bool:
-    """Whether a sentence only asks the question, whole or in part, and so cannot answer it.
-
-    Texts that are to be found for a question often begin with it: those that answer it, in a list
-    of questions, and those that are planted.
-    """
-    said, asked = words(sentence), words(question)
-    if sentence.rstrip().endswith("?"):
-        return {stem(word) for word in said} <= {stem(word) for word in asked}
-    return said == asked
-
-
-def features(asked: Asked, candidates: Sequence[Candidate]) -> Matrix:
-    """Return one row of FEATURES a candidate: shape (candidates, features)."""
-    question = asked.query.text
-    kinds = asked_for(question)
-    best = max(candidate.hit.score for candidate in candidates)
-    around: dict[int, _Around] = {}
-    rows = []
-    for candidate in candidates:
-        hit = candidate.hit
-        if id(hit) not in around:
-            around[id(hit)] = _Around.of(asked, hit)
-        rows.append(_row(asked, candidate, around[id(hit)], best - hit.score, kinds))
-    return np.array(rows, np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """What the sentences of a passage have in common."""
-
-    stems: list[list[str]]
-    place: set[str]
-    coverage: float
-
-    @classmethod
-    def of(cls, asked: Asked, hit: Hit) -> "_Around":
-        place = set(stems_of(hit.place))
-        wide = place | set(stems_of(hit.passage.text))
-        return cls([stems_of(text) for text in hit.passage.quotable], place, asked.covered(wide))
-
-
-def _row(
-    asked: Asked, candidate: Candidate, around: _Around, behind: float, kinds: frozenset[Kind]
-) -> list[float]:
-    here = around.stems[candidate.number]
-    before = around.stems[candidate.number - 1] if candidate.number else []
-    held = {kind: offers(kind, candidate.text, asked.query.text) for kind in kinds}
-    return [
-        candidate.hit.sentences[candidate.number],
-        asked.covered(set(here)),
-        asked.covered({*here, *around.place}),
-        asked.covered({*here, *before}),
-        around.coverage,
-        asked.paired(here),
-        behind,
-        float(candidate.number == 0),
-        float(len(here) < FRAGMENT),
-        float(np.log1p(len(set(here) - set(asked.weights)))),
-        *(float(held.get(kind) is has) for kind in Kind for has in (True, False)),
-    ]
-
-
 def _decision_row(
     asked: Asked,
     rows: Matrix,
@@ -470,14 +321,3 @@ def _within(sentence: Span, span: Span | None) -> Span | None:
 def _bundled() -> dict[str, Any]:
     data: dict[str, Any] = json.loads(WEIGHTS.read_text(encoding="utf-8"))
     return data
-
-
-def digest_of(weights: dict[str, Any]) -> str:
-    """Return the start of a hash: what was calibrated with other weights does not count."""
-    return hashlib.sha256(json.dumps(weights, sort_keys=True).encode()).hexdigest()[:6]
-
-
-def sigmoid(logits: Matrix) -> Matrix:
-    """Return the probabilities that logits stand for."""
-    # Of the hyperbolic tangent, since the exponential of a large logit overflows.
-    return np.asarray(0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / 2)), np.float64)

@@ -9,8 +9,10 @@ import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from answer.evidence import Candidate, Judgement, Matrix
+from answer.evidence import Judgement
+from answer.features import Candidate
 from answer.model import LanguageModel, Message
+from answer.regression import Matrix
 from answer.values import said_in
 from retrieval import Document, Filters, Hit, Span
 from retrieval.instructions import orders_of

@@ -36,18 +36,12 @@ from sklearn.metrics import roc_auc_score
 
 from answer import evidence
 from answer.calibration import fitted
-from answer.evidence import (
-    Candidate,
-    Close,
-    FeatureScorer,
-    Judgement,
-    Matrix,
-    Regression,
-    candidates_of,
-    decision_features,
-)
+from answer.evidence import Close, FeatureScorer, Judgement, decision_features
+from answer.features import FEATURES, Candidate, candidates_of
+from answer.features import features as rows_of
 from answer.judge import Judge, JudgeScorer
 from answer.judge.judge import FITTED, SUPPORT_FEATURES
+from answer.regression import Matrix, Regression
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder, ranking
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
@@ -156,14 +150,14 @@ def _fit_all(
     dev = [f for f in found if f.asking.row["id"] in held_out]
     groups = _groups(train)
     sentences = _fit_pairs([(rows, right) for _, _, rows, right in groups])
-    ranking = Regression(sentences, len(evidence.FEATURES))
+    ranking = Regression(sentences, len(FEATURES))
     features = _remembering(FeatureScorer(embedder, ranking, NOT_YET))
     provenance = {"made_by": "scripts/fit_evidence.py", "sources": SOURCES, "expected": EXPECTED}
     _write_ranking(ranks)
     reading = _fit_reading(groups, features)
     features = _like(features, FeatureScorer(embedder, ranking, Regression(reading)))
     told = _fitted(train, dev, features, ranks)
-    ranked = {"features": evidence.FEATURES, "ranking": sentences}
+    ranked = {"features": FEATURES, "ranking": sentences}
     _write(evidence.WEIGHTS, {**provenance, **ranked, "reading": reading, **told})
     unfitted = _remembering(JudgeScorer(judge, features, NOT_YET))
     reading = _fit_reading(groups, unfitted)
@@ -409,7 +403,7 @@ def _groups(found: Sequence[Found]) -> list[Group]:
         candidates = candidates_of(one.hits)
         if one.asking.kind == "answerable" and candidates:
             right = np.array([_is_right(one, c.text) for c in candidates])
-            groups.append((one, candidates, evidence.features(one.asked, candidates), right))
+            groups.append((one, candidates, rows_of(one.asked, candidates), right))
     return groups
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from answer import Answerer, Ask, Status
 from answer.agreement import agreed, disagree, disagreement
-from answer.evidence import candidates_of, echoes
+from answer.features import candidates_of, echoes
 from answer.judge import judged_by
 from answer.types import Evidence
 from tests.conftest import JUDGE, Shelf

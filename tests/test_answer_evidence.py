@@ -15,11 +15,12 @@ from answer import calibration
 from answer.calibration import FILE, saved
 from answer.cross_encoder import CrossEncoderScorer
 from answer.errors import CalibrationImpossible, JudgeUnavailable
-from answer.evidence import FeatureScorer, Judged, Judgement, Matrix, decision_features
+from answer.evidence import FeatureScorer, Judged, Judgement, decision_features
 from answer.judge import judged_by
 from answer.kinds import Kind, asked_for, offers
 from answer.matching import matches
 from answer.model import Message, Piece
+from answer.regression import Matrix
 from answer.trials import Known, Trial, trials, written_questions
 from answer.types import ModelCard, Usage
 from retrieval import Hit, SentenceTransformerEmbedder

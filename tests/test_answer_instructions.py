@@ -8,7 +8,7 @@ import pytest
 
 from answer import Answer, Answerer, Ask, Found, Status
 from answer.engine import LlamaProcess
-from answer.evidence import candidates_of
+from answer.features import candidates_of
 from answer.judge import judged_by
 from answer.model import LanguageModel, Message, Piece, find_model
 from answer.prompt import Form, build_prompt

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from answer.errors import JudgeUnavailable
-from answer.evidence import Matrix, sigmoid
 from answer.judge.heads import Heads
 from answer.judge.reading import Ids, Reader, Reading, padded
+from answer.regression import Matrix, sigmoid
 from answer.values import names_in, neighbours
 from retrieval.ranking import stems_of
 from retrieval.types import Span, Vectors

@@ -5,16 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from answer.evidence import (
-    Candidate,
-    Close,
-    FeatureScorer,
-    Matrix,
-    Regression,
-    Scores,
-    digest_of,
-)
+from answer.evidence import Close, FeatureScorer, Scores
+from answer.features import Candidate
 from answer.judge.judge import NOTHING, Judge, Readable, Told
+from answer.regression import Matrix, Regression, digest_of
 from retrieval import Hit
 
 SENTENCES = 12
