@@ -1,6 +1,7 @@
 """A question and the library become an answer that can be checked."""
 
-from answer.answerer import Answerer, Ask, Event, Found, Said
+from answer.answerer import Answerer, Ask, Event, Found
+from answer.draft import Said
 from answer.errors import AnswerError
 from answer.types import Answer, Citation, Sentence, Status, Withheld
 

@@ -13,11 +13,12 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from answer.answerer import EVIDENCE_KEPT, EVIDENCE_SHOWN, MAX_TOKENS, WORTH_SHOWING
+from answer.answerer import EVIDENCE_KEPT, EVIDENCE_SHOWN, WORTH_SHOWING
 from answer.engine import EngineLimits, LlamaProcess
 from answer.engine.weights import FORMATS, make
 from answer.model import Message, find_model
 from answer.prompt import build_prompt
+from answer.writing import MAX_TOKENS
 from scripts.processes import ROOT
 from web import wiring
 from web.settings import Settings

@@ -12,13 +12,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from answer.answerer import MAX_TOKENS
 from answer.engine import EngineLimits, LlamaProcess
 from answer.errors import ModelFailed
 from answer.model import Message, Piece
 from answer.prompt import Form, opening
 from answer.remote import RemoteModel, Server
 from answer.types import Usage
+from answer.writing import MAX_TOKENS
 
 Prompt = list[Message]
 WARM_UP = [Message("user", "Warm up.")]
