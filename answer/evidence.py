@@ -312,6 +312,11 @@ def decision_for(scorer: EvidenceScorer) -> Regression:
     return Regression(scorer.decision(), len(decision_features(scorer)))
 
 
+def fitted_for() -> str:
+    """Return the name of the embedder whose cosines the bundled weights were fitted to."""
+    return str(_bundled()["embedder"])
+
+
 def _within(sentence: Span, span: Span | None) -> Span | None:
     """Return characters of a sentence as characters of its document."""
     return (sentence[0] + span[0], sentence[0] + span[1]) if span and span[0] < span[1] else None

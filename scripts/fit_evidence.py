@@ -152,7 +152,12 @@ def _fit_all(
     sentences = _fit_pairs([(rows, right) for _, _, rows, right in groups])
     ranking = Regression(sentences, len(FEATURES))
     features = _remembering(FeatureScorer(embedder, ranking, NOT_YET))
-    provenance = {"made_by": "scripts/fit_evidence.py", "sources": SOURCES, "expected": EXPECTED}
+    provenance = {
+        "made_by": "scripts/fit_evidence.py",
+        "sources": SOURCES,
+        "expected": EXPECTED,
+        "embedder": embedder.name,
+    }
     _write_ranking(ranks)
     reading = _fit_reading(groups, features)
     features = _like(features, FeatureScorer(embedder, ranking, Regression(reading)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from answer import Answerer, AnswerError
 from answer.calibration import FILE, saved
-from answer.evidence import EvidenceScorer, FeatureScorer, Judgement
+from answer.evidence import EvidenceScorer, FeatureScorer, Judgement, fitted_for
 from answer.gate import SupportScorer
 from answer.model import LanguageModel, is_address
 from answer.receipts import Receipts
@@ -153,6 +153,13 @@ def build_judgement(settings: Settings, embedder: Embedder) -> tuple[Judgement, 
             "%s was made with another judge or embedder, or for another release, and does not"
             " count. Run `footnote calibrate` again.",
             settings.home / FILE,
+        )
+    if calibrated is None and embedder.name != fitted_for():
+        log.warning(
+            "what evidence is weighed by was fitted for %s, and %s may take other cosines for near:"
+            " run `footnote calibrate` to have the decision to answer fitted to it.",
+            fitted_for(),
+            embedder.name,
         )
     decision, threshold = calibrated or (None, HALF)
     if settings.threshold is not None:
