@@ -1,7 +1,7 @@
 """Is everything in the library what it was when it was written, and if not, making it so."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -59,9 +59,18 @@ class Doctor:
         self._originals = originals
         self._embedder = embedder
 
-    def examine(self) -> Iterator[Damage]:
-        """Check everything that is stored against what was noted when it was written."""
-        for check in (self._tables, self._history, self._documents, self._vectors, self._kept):
+    def examine(self, follow: Callable[[str], None] = lambda _: None) -> Iterator[Damage]:
+        """Check everything that is stored against what was noted when it was written; `follow` is
+        told what is looked at."""
+        checks = {
+            "the database": self._tables,
+            "its history": self._history,
+            "the texts": self._documents,
+            "the vectors": self._vectors,
+            "the files that are kept": self._kept,
+        }
+        for what, check in checks.items():
+            follow(what)
             try:
                 yield from check()
             except ODD as problem:

@@ -232,8 +232,9 @@ class ModelReply(BaseModel):
 
 
 class UsageReply(BaseModel):
-    """Tokens the model read, of those already in its cache, and wrote; how many pieces of evidence
-    it was shown, and how many more were found and left out."""
+    """Tokens the model read, of those already in its cache, and wrote, which are not counted where
+    it was stopped because enough was said; how many pieces of evidence it was shown, and how many
+    more were found and left out."""
 
     prompt_tokens: int
     cached_tokens: int

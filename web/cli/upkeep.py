@@ -58,7 +58,8 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
         machine = _machine(embedder, sandbox, chosen)
         machine["vectors"] = _vectors(library)
         unusable = _judge(chosen, embedder, machine)
-        found = list(library.doctor().examine())
+        found = list(library.doctor().examine(_looking_at))
+        _looking_at("")
         left = found
         if repair and found:
             with library.writing():
@@ -86,6 +87,12 @@ def _judge(
         machine["judge"] = str(problem)
         return True
     return False
+
+
+def _looking_at(what: str) -> None:
+    """Say on a terminal what goes on, in a line that is written over; "" takes it away."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{what and f'Looking at {what} …'}", nl=False, err=True)
 
 
 def _repaired(
