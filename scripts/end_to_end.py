@@ -22,7 +22,7 @@ from answer.types import Evidence
 from retrieval import Hit, Library, SentenceTransformerEmbedder
 from retrieval.ranking import Asked
 from scripts.libraries import library_of
-from web.schema import AnswerReply
+from web.schema.asking import AnswerReply
 from web.settings import Settings
 from web.wiring import stay_offline
 

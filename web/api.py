@@ -13,7 +13,7 @@ from answer import Answer, Event, Found, Said
 from answer.types import Waiting
 from web import metrics, openapi
 from web.problems import InvalidRequest, describe, retry_s
-from web.schema import (
+from web.schema.asking import (
     AnswerReply,
     AskRequest,
     CitationReply,

@@ -10,18 +10,17 @@ from retrieval.types import UPLOAD, FileRecord, FileState
 from web.api import body, services
 from web.guard import writes
 from web.problems import Gone, InvalidRequest
-from web.schema import (
+from web.schema.asking import FilterFields
+from web.schema.documents import (
     ChangeReply,
     DocumentDetailReply,
     DocumentReply,
     DocumentsReply,
     FileReply,
-    FilterFields,
-    IngestionReply,
     LabelsReply,
     LabelsRequest,
-    UploadReply,
 )
+from web.schema.runs import IngestionReply, UploadReply
 from web.uploads import received
 
 bp = Blueprint("documents", __name__)

@@ -6,27 +6,27 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from web import schema
+from web.schema import asking, base, documents, receipts, runs
 from web.uploads import FIELD, GROUP, TAG
 
 REF = "#/components/schemas/{model}"
 MODELS: list[type[BaseModel]] = [
-    schema.AskRequest,
-    schema.AnswerReply,
-    schema.StoredAnswerReply,
-    schema.SearchRequest,
-    schema.SearchReply,
-    schema.DocumentReply,
-    schema.DocumentDetailReply,
-    schema.DocumentsReply,
-    schema.ChangeReply,
-    schema.LabelsRequest,
-    schema.LabelsReply,
-    schema.UploadReply,
-    schema.IngestionRequest,
-    schema.IngestionReply,
-    schema.IngestionsReply,
-    schema.Problem,
+    asking.AskRequest,
+    asking.AnswerReply,
+    receipts.StoredAnswerReply,
+    asking.SearchRequest,
+    asking.SearchReply,
+    documents.DocumentReply,
+    documents.DocumentDetailReply,
+    documents.DocumentsReply,
+    documents.ChangeReply,
+    documents.LabelsRequest,
+    documents.LabelsReply,
+    runs.UploadReply,
+    runs.IngestionRequest,
+    runs.IngestionReply,
+    runs.IngestionsReply,
+    base.Problem,
 ]
 WRITES: list[dict[str, list[str]]] = [{}, {"token": []}]
 """Changing documents takes the token where the operator has set one."""
@@ -175,7 +175,7 @@ def _follow() -> dict[str, Any]:
 
 def _filters() -> list[dict[str, Any]]:
     """Return the filters as parameters of an address; those with several values are repeated."""
-    fields = schema.FilterFields.model_json_schema()["properties"]
+    fields = asking.FilterFields.model_json_schema()["properties"]
     return [{"name": name, "in": "query", "schema": field} for name, field in fields.items()]
 
 

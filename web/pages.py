@@ -16,7 +16,7 @@ from web.guard import guard
 from web.ingestions import GOING
 from web.kinds import name_of
 from web.problems import InvalidRequest
-from web.schema import LabelsReply
+from web.schema.documents import LabelsReply
 
 bp = Blueprint("pages", __name__)
 

@@ -9,7 +9,7 @@ from answer.errors import ReceiptsUnavailable
 from answer.receipts import Receipt
 from web.api import services
 from web.problems import InvalidRequest
-from web.schema import StoredAnswerReply
+from web.schema.receipts import StoredAnswerReply
 
 bp = Blueprint("receipts", __name__)
 

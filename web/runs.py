@@ -14,7 +14,8 @@ from web.documents import accepted
 from web.guard import writes
 from web.ingestions import GOING
 from web.problems import InvalidRequest, TooManyFollowers
-from web.schema import FileReply, IngestionReply, IngestionRequest, IngestionsReply
+from web.schema.documents import FileReply
+from web.schema.runs import IngestionReply, IngestionRequest, IngestionsReply
 
 bp = Blueprint("runs", __name__)
 

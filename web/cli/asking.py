@@ -10,7 +10,7 @@ from answer import Answer, Ask
 from retrieval import Hit
 from web import wiring
 from web.cli.shared import filtering, filters_of, print_json, say, settings, shared, telling
-from web.schema import AnswerReply, SearchReply
+from web.schema.asking import AnswerReply, SearchReply
 
 
 @click.command()

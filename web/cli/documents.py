@@ -19,7 +19,7 @@ from web.cli.shared import (
     shared,
 )
 from web.reports import reading_json
-from web.schema import DocumentReply
+from web.schema.documents import DocumentReply
 
 DATED = {
     Dated.DOCUMENT: "as the document says",

@@ -13,7 +13,7 @@ from web.cli.asking import print_answer
 from web.cli.shared import print_json, printable, settings, shared
 from web.problems import InvalidRequest
 from web.receipts import id_of
-from web.schema import CheckReply, StoredAnswerReply
+from web.schema.receipts import CheckReply, StoredAnswerReply
 
 UNREADABLE = "(cannot be read)"
 

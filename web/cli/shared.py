@@ -17,7 +17,7 @@ from retrieval import Filters, Library, RetrievalError
 from retrieval.errors import DocumentNotFound
 from web import settings as configuration
 from web.problems import InvalidRequest
-from web.schema import FilterFields
+from web.schema.asking import FilterFields
 from web.settings import Settings, SettingsError
 
 P = ParamSpec("P")

@@ -65,6 +65,7 @@ def doctor(repair: bool, home: Path | None, as_json: bool) -> None:
             with library.writing():
                 left = [d for d in found if not _repaired(library, embedder, sandbox, d, chosen)]
                 library.tidy()
+            _looking_at("")
     unkept, unmended = _receipts(chosen, library, repair=repair)
     found, left = [*found, *unkept], [*left, *unmended]
     library.close()
@@ -98,6 +99,7 @@ def _looking_at(what: str) -> None:
 def _repaired(
     library: Library, embedder: Embedder, sandbox: Sandbox, damage: Damage, chosen: Settings
 ) -> bool:
+    _looking_at(f"{damage.part} {damage.name}, to repair it,")
     if damage.part is not Part.DOCUMENT:
         return library.doctor().repair(damage)
     try:
