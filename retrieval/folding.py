@@ -24,14 +24,12 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
     old and a new rule may differ in "March", "weeks" or "director" alone.
     """
     kept: list[Hit] = []
-    seen: list[tuple[frozenset[tuple[str, ...]], list[str]]] = []
+    seen: list[tuple[Hit, list[str]]] = []
     for hit in hits:
         passage = hit.passage
-        found = words(passage.text)  # with its headings, which say what a short text is about
-        runs = frozenset(zip(*(found[at:] for at in range(RUN)), strict=False))
         said = words(" ".join((*passage.heading, *(passage.quotable or (passage.text,)))))
         telling = sorted(word for word in said if word not in SAYING_NOTHING)
-        same = [at for at, (r, t) in enumerate(seen) if t == telling and _alike(r, runs)]
+        same = [at for at, (h, t) in enumerate(seen) if t == telling and _alike(h, hit)]
         if same:
             first = kept[same[0]]
             known = (first.document, *first.also_in)
@@ -43,13 +41,21 @@ def folded(hits: Sequence[Hit], limit: int) -> list[Hit]:
                 kept[same[0]] = replace(first, also_in=(*first.also_in, hit.document))
         elif len(kept) < limit:
             kept.append(hit)
-            seen.append((runs, telling))
+            seen.append((hit, telling))
     return kept
 
 
-def _alike(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:
-    either = len(one | other)
-    return either > 0 and len(one & other) / either >= ALIKE
+def _alike(one: Hit, other: Hit) -> bool:
+    a, b = (_runs(hit.passage.text) for hit in (one, other))
+    either = len(a | b)
+    return either > 0 and len(a & b) / either >= ALIKE
+
+
+def _runs(text: str) -> frozenset[tuple[str, ...]]:
+    """Return the runs of a passage's words, its headings' among them, which say what a short text
+    is about."""
+    found = words(text)
+    return frozenset(zip(*(found[at:] for at in range(RUN)), strict=False))
 
 
 def with_neighbours(
