@@ -16,7 +16,7 @@ import numpy as np
 
 from answer.errors import CalibrationImpossible
 from answer.evidence import EvidenceScorer, decision_features, decision_for
-from answer.regression import Matrix, Regression
+from answer.regression import Matrix, Regression, rounded
 from answer.trials import Trial
 from retrieval.files import write_durably
 
@@ -173,18 +173,14 @@ def fitted(
     model.fit((rows - mean) / scale, right, sample_weight=importance)
     return Regression(
         {
-            "least": _rounded(least),
-            "most": _rounded(most),
-            "mean": _rounded(mean),
-            "scale": _rounded(scale),
-            "weights": _rounded(model.coef_[0]),
+            "least": rounded(least),
+            "most": rounded(most),
+            "mean": rounded(mean),
+            "scale": rounded(scale),
+            "weights": rounded(model.coef_[0]),
             "constant": round(float(model.intercept_[0]), 6),
         }
     )
-
-
-def _rounded(values: Any) -> list[float]:
-    return [round(float(value), 6) for value in values]
 
 
 def _rescaled(prior: Regression, rows: Matrix, right: Any) -> Regression:

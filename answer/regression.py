@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,11 @@ class Regression:
     def probabilities(self, features: Matrix) -> Matrix:
         """Return one probability a row."""
         return sigmoid(self.logits(features))
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """Return numbers as weights are written: with six digits."""
+    return [round(float(value), 6) for value in values]
 
 
 def digest_of(weights: dict[str, Any]) -> str:

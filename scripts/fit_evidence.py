@@ -41,7 +41,7 @@ from answer.features import FEATURES, Candidate, candidates_of
 from answer.features import features as rows_of
 from answer.judge import Judge, JudgeScorer
 from answer.judge.judge import FITTED, SUPPORT_FEATURES
-from answer.regression import Matrix, Regression
+from answer.regression import Matrix, Regression, rounded
 from retrieval import Filters, Hit, Library, SentenceTransformerEmbedder, ranking
 from retrieval.ranking import Asked
 from retrieval.snapshot import Snapshot
@@ -186,7 +186,7 @@ def _fit_support(kit: Path, judge: Judge) -> dict[str, Any]:
     return {
         "claims": len(rows),
         "features": list(SUPPORT_FEATURES),
-        "weights": _rounded(model.coef_[0]),
+        "weights": rounded(model.coef_[0]),
         "constant": constant,
     }
 
@@ -443,7 +443,7 @@ def _fit_pairs(groups: Sequence[tuple[Matrix, Flags]]) -> dict[str, Any]:
     model.fit(x, y, sample_weight=weight * len(groups) / weight.sum())
     size = every.shape[1]
     raw = model.coef_[0] / scale
-    return {"mean": [0.0] * size, "scale": [1.0] * size, "weights": _rounded(raw), "constant": 0.0}
+    return {"mean": [0.0] * size, "scale": [1.0] * size, "weights": rounded(raw), "constant": 0.0}
 
 
 def _fit_decision(found: Sequence[Found], scorer: Scorer) -> dict[str, Any]:
@@ -508,10 +508,6 @@ def _report(
 
 def _write(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-
-def _rounded(values: Any) -> list[float]:
-    return [round(float(value), 6) for value in values]
 
 
 def _mean(flags: Any) -> float:
