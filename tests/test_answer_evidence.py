@@ -401,9 +401,10 @@ def test_what_lies_beyond_all_that_a_decision_was_fitted_to_counts_no_further() 
     rows = rng.normal(size=(200, 2))
     decision = calibration.fitted(1.0, rows, rows[:, 0] > 0)
 
-    low, high, higher = decision.probabilities(np.array([[-9.0, 0.0], [9.0, 0.0], [99.0, 0.0]]))
+    # In logits, since all of these probabilities are one to the last digit.
+    low, high, higher = decision.logits(np.array([[-9.0, 0.0], [9.0, 0.0], [99.0, 0.0]]))
 
-    assert low < 0.5 < high == higher
+    assert low < 0 < high == higher
 
 
 def test_a_library_with_nothing_left_when_a_document_is_held_out_is_refused(
